@@ -1,0 +1,225 @@
+package extract
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func extractText(t testing.TB, m Mapping, answer string) ([]string, error) {
+	t.Helper()
+	x, err := JSONPath(m)
+	require.NoError(t, err)
+	records, err := x.Extract(t.Context(), []byte(answer))
+	lines := []string{}
+	for _, r := range records {
+		lines = append(lines, r.String())
+	}
+	return lines, err
+}
+
+func TestJSONPath_Records(t *testing.T) {
+	for _, row := range []struct {
+		name, records, answer string
+		want                  []string
+	}{
+		{"an array's elements are the records", "", `[{"b":1,"a":2},{"c":3}]`, []string{`{"b":1,"a":2}`, `{"c":3}`}},
+		{"an object is one record", "", `{"b":1,"a":{"z":1,"y":[{"x":2}]}}`, []string{`{"b":1,"a":{"z":1,"y":[{"x":2}]}}`}},
+		{"a scalar is one record", "$.n", `{"n":1.0}`, []string{`{"value":1.0}`}},
+		{"a null gives no records", "$.list", `{"list":null}`, []string{}},
+		{"an answer of null gives no records", "", `null`, []string{}},
+		{"an empty array gives no records", "$.list", `{"list":[]}`, []string{}},
+		{"elements that are no objects have one value", "$", `[1,null,[2,{"a":3}]]`, []string{`{"value":1}`, `{"value":null}`, `{"value":[2,{"a":3}]}`}},
+		{"a path with indices is singular", "$.pages[-1]", `{"pages":[[1],[2,3]]}`, []string{`{"value":2}`, `{"value":3}`}},
+		{"a wildcard takes each node as it is", "$.pages[*]", `{"pages":[[1],[2,3]]}`, []string{`{"value":[1]}`, `{"value":[2,3]}`}},
+		{"a filter that nothing passes gives no records", "$.list[?@.a>5]", `{"list":[{"a":1}]}`, []string{}},
+		{"a wildcard over null gives no records", "$.list[*]", `{"list":null}`, []string{}},
+		{"members of an object come in document order", "$.rates.*", `{"rates":{"z":{"r":1},"a":{"r":2}}}`, []string{`{"r":1}`, `{"r":2}`}},
+		{"descendants may be nowhere", "$..item", `{"list":[]}`, []string{}},
+		{"the root of a filter is the answer", "$.list[?@.a==$.pick]", `{"pick":2,"list":[{"a":1},{"a":2}]}`, []string{`{"a":2}`}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, err := extractText(t, Mapping{Records: row.records}, row.answer)
+			require.NoError(t, err)
+			assert.Equal(t, row.want, got)
+		})
+	}
+}
+
+func TestJSONPath_AChangedAnswerIsNoEmptyList(t *testing.T) {
+	for name, records := range map[string]string{
+		"a singular path that finds nothing":            "$.data.items",
+		"the part before a wildcard that finds nothing": "$.data.items[*]",
+		"the part before a filter":                      "$.items[?@.a]",
+		"the part before a descendant":                  "$.items..a",
+		"an index out of range":                         "$.data[3]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := extractText(t, Mapping{Records: records}, `{"data":{"entries":[]}}`)
+			require.ErrorIs(t, err, ErrNotFound)
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, Error{Record: -1, Path: records, Sample: `{"data":{"entries":[]}}`, Err: ErrNotFound}, *e)
+		})
+	}
+}
+
+func TestJSONPath_Fields(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		field  Field
+		record string
+		want   string
+	}{
+		{"a value", Field{Path: "$.a.b"}, `{"a":{"b":0.10}}`, `0.10`},
+		{"the whole record", Field{Path: "$"}, `{"z":1,"a":2}`, `{"z":1,"a":2}`},
+		{"a missing value is null, so that columns do not shift", Field{Path: "$.x"}, `{"a":1}`, `null`},
+		{"a missing value has its default", Field{Path: "$.x", Default: "none"}, `{"a":1}`, `"none"`},
+		{"a null is a value and not missing", Field{Path: "$.a", Default: "none"}, `{"a":null}`, `null`},
+		{"a null is enough for a required field", Field{Path: "$.a", Required: true}, `{"a":null}`, `null`},
+		{"one of several selected is the value itself", Field{Path: "$.a[*]"}, `{"a":[1]}`, `1`},
+		{"several selected are a list", Field{Path: "$.a[*].n"}, `{"a":[{"n":1},{"m":0},{"n":{"o":2}}]}`, `[1,{"o":2}]`},
+		{"three selected are a list too", Field{Path: "$.a[*]"}, `{"a":[1,2,3]}`, `[1,2,3]`},
+		{"none of several selected has the default", Field{Path: "$.a[*]", Default: 0}, `{"a":[]}`, `0`},
+		{"the root of a filter is the record", Field{Path: "$.l[?@>$.min]"}, `{"min":1,"l":[1,2]}`, `2`},
+		{"a record that is no object has no members", Field{Path: "$.a", Default: 1}, `"text"`, `1`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.field.Name = "f"
+			m := Mapping{Fields: []Field{{Name: "before", Path: "$.nothing"}, row.field, {Name: "after", Path: "$.nothing"}}}
+			got, err := extractText(t, m, `[`+row.record+`]`)
+			require.NoError(t, err)
+			assert.Equal(t, []string{`{"before":null,"f":` + row.want + `,"after":null}`}, got)
+		})
+	}
+}
+
+func TestJSONPath_ARequiredFieldNamesRecordFieldAndPath(t *testing.T) {
+	m := Mapping{Fields: []Field{{Name: "price", Path: "$.p['a-b']", Required: true}}}
+	long := `{"q":"` + strings.Repeat("é", 200) + `"}`
+	_, err := extractText(t, m, `[{"p":{"a-b":1}},`+long+`]`)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, 1, e.Record)
+	assert.Equal(t, "price", e.Field)
+	assert.Equal(t, "$.p['a-b']", e.Path)
+	assert.LessOrEqual(t, len(e.Sample), 120)
+	assert.True(t, strings.HasPrefix(e.Sample, `{"q":"éé`) && strings.HasSuffix(e.Sample, "é…"), e.Sample)
+	assert.ErrorContains(t, err, `extract record 1, field "price" at $.p['a-b']: nothing there, in {"q":"éé`)
+}
+
+func TestJSONPath_AnAnswerThatIsNotJSON(t *testing.T) {
+	_, err := extractText(t, Mapping{}, strings.Repeat(" ", 500)+`<html>`+strings.Repeat("x", 500))
+	var syntax *SyntaxError
+	require.ErrorAs(t, err, &syntax)
+	assert.Equal(t, 500, syntax.Offset)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.LessOrEqual(t, len(e.Sample), 120)
+	assert.Contains(t, e.Sample, "<html>")
+}
+
+func TestJSONPath_EndsWithItsContext(t *testing.T) {
+	x, err := JSONPath(Mapping{Fields: []Field{{Name: "a", Path: "$.a"}}})
+	require.NoError(t, err)
+	_, err = x.Extract(&endsAfter{Context: t.Context(), after: 2}, []byte(`[{},{},{}]`))
+	require.ErrorIs(t, err, context.Canceled)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, 2, e.Record, "the context is checked between records")
+}
+
+func TestJSONPath_BombsEnd(t *testing.T) {
+	deep := strings.Repeat("[", 120) + strings.Repeat("]", 120)
+	for name, m := range map[string]Mapping{
+		"in the path to the records":      {Records: "$..[*]..[*]..[*]..[*]"},
+		"in copying the records":          {Records: "$..[*]..[*]..[*]"},
+		"in a field":                      {Records: "$", Fields: []Field{{Name: "f", Path: "$..[*]..[*]..[*]..[*]"}}},
+		"in a field of very many records": {Records: "$..[*]..[*]", Fields: []Field{{Name: "f", Path: "$..[*]..[*]"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := extractText(t, m, deep)
+			assert.ErrorIs(t, err, ErrBudget)
+		})
+	}
+}
+
+func TestJSONPath_KeepsNothingOfTheAnswer(t *testing.T) {
+	x, err := JSONPath(Mapping{})
+	require.NoError(t, err)
+	answer := []byte(`[{"name":"value","n":12.50,"l":["x"]}]`)
+	records, err := x.Extract(t.Context(), answer)
+	require.NoError(t, err)
+	for i := range answer {
+		answer[i] = '#'
+	}
+	assert.Equal(t, `{"name":"value","n":12.50,"l":["x"]}`, records[0].String())
+}
+
+func TestJSONPath_ServesManyGoroutines(t *testing.T) {
+	x, err := JSONPath(Mapping{Records: "$.l[?@.a>0]", Fields: []Field{{Name: "a", Path: "$.a"}, {Name: "b", Path: "$.b[0:2]"}}})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				records, err := x.Extract(t.Context(), []byte(`{"l":[{"a":1,"b":[1,2,3]},{"a":0}]}`))
+				assert.NoError(t, err)
+				assert.Equal(t, `{"a":1,"b":[1,2]}`, records[0].String())
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestMapping_ValidateReportsAllFaultsAtOnce(t *testing.T) {
+	m := Mapping{
+		Records: "data.items",
+		Fields: []Field{
+			{Name: "ok", Path: "$.a"},
+			{Name: " ", Path: "$.b"},
+			{Name: "ok", Path: "a.b"},
+			{Name: "empty"},
+			{Name: "function", Path: "$[?count(@.*)>1]"},
+			{Name: "broken", Path: "$.a["},
+		},
+	}
+	var got []FaultError
+	for _, err := range m.Validate().(interface{ Unwrap() []error }).Unwrap() {
+		var fault *FaultError
+		require.ErrorAs(t, err, &fault)
+		got = append(got, *fault)
+	}
+	assert.Equal(t, []FaultError{
+		{"records", "data.items", "a path starts with $: write $.data.items"},
+		{"fields[1].name", " ", "a field needs a name"},
+		{"fields[2].name", "ok", "fields[0] has this name already"},
+		{"fields[2].path", "a.b", "a path starts with $: write $.a.b"},
+		{"fields[3].path", "", "a field needs a path, such as $.name"},
+		{"fields[4].path", "$[?count(@.*)>1]", "position 3: the function count() is not supported"},
+		{"fields[5].path", "$.a[", "position 4: expected a quoted name, an index, a slice, * or a filter, found the end"},
+	}, got)
+	_, err := JSONPath(m)
+	assert.Equal(t, m.Validate().Error(), err.Error())
+	assert.NoError(t, Mapping{}.Validate())
+}
+
+func TestMapping_JSON(t *testing.T) {
+	m := Mapping{Records: "$.a", Fields: []Field{{Name: "n", Path: "$.n", Required: true}, {Name: "d", Path: "$.d", Default: "x"}}}
+	out, err := json.Marshal(m)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"records":"$.a","fields":[{"name":"n","path":"$.n","required":true},{"name":"d","path":"$.d","default":"x"}]}`, string(out))
+	var again Mapping
+	require.NoError(t, json.Unmarshal(out, &again))
+	assert.Equal(t, m, again)
+}
+
+func TestError_SpeaksForTheAnswerAsAWhole(t *testing.T) {
+	assert.EqualError(t, &Error{Record: -1, Err: errors.New("why")}, "extract: why")
+}

@@ -1,0 +1,91 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrBudget is the error of a path that visits more values than any sensible path does.
+var ErrBudget = errors.New("the path visits too many values")
+
+// A path may multiply a small document without end ($..[*]..[*]..[*]), and one answer must not hold a
+// worker. So the values visited and copied are counted, against maxVisits in a document of ordinary size,
+// visitsPerValue for each value of a large one, and visitsPerField more for each field of each record.
+const (
+	maxVisits      = 1_000_000
+	visitsPerValue = 10
+	visitsPerField = 16
+)
+
+// A Path is a compiled JSONPath. It may be used from several goroutines.
+type Path struct {
+	expr  string
+	query *query
+}
+
+// CompilePath reads a JSONPath as RFC 9535 writes it; the package comment lists what is refused.
+// Errors are [*PathError].
+func CompilePath(expr string) (*Path, error) {
+	segments, err := parsePath(expr)
+	if err != nil {
+		return nil, err
+	}
+	q, err := newQuery(segments)
+	if err != nil {
+		return nil, &PathError{Expr: expr, Rule: err.Error()}
+	}
+	return &Path{expr: expr, query: q}, nil
+}
+
+// Select returns the values the path selects, in the RFC's order and, where the RFC leaves the order of
+// an object's members open, in document order. The values are of the kinds of [Record]'s, each a copy.
+// A path that selects nothing returns an empty list and no error.
+//
+// Errors are ctx's, and [ErrBudget] for a path that visits and copies more than a million values, or
+// ten for each value of the document where that is more.
+func (p *Path) Select(ctx context.Context, doc Document) ([]any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e := newEvaluation(ctx, doc)
+	selected, err := p.query.all(e, doc.root)
+	if err != nil {
+		return nil, err
+	}
+	for i, node := range selected {
+		if selected[i], err = export(node, e.visit); err != nil {
+			return nil, err
+		}
+	}
+	return selected, nil
+}
+
+// Singular reports whether the path can select at most one value: it has names and indices only.
+func (p *Path) Singular() bool { return p.query.singular }
+
+// String is the expression the path was compiled from.
+func (p *Path) String() string { return p.expr }
+
+// A PathError says what is wrong with a path, and where. errors.Is with [errors.ErrUnsupported] tells
+// what RFC 9535 allows and this package refuses from what is no JSONPath at all.
+type PathError struct {
+	Expr   string
+	Offset int // in bytes
+	Rule   string
+	err    error
+}
+
+func (e *PathError) Error() string {
+	return fmt.Sprintf("path %q: %s", shorten(e.Expr), e.where())
+}
+
+func (e *PathError) where() string {
+	if e.Offset == 0 {
+		return e.Rule
+	}
+	return fmt.Sprintf("position %d: %s", e.Offset, e.Rule)
+}
+
+// Unwrap returns [errors.ErrUnsupported] for a path that needs what is refused, else nil.
+func (e *PathError) Unwrap() error { return e.err }

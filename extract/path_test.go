@@ -1,0 +1,204 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPath_Select(t *testing.T) {
+	for _, row := range []struct{ name, path, doc, want string }{
+		{"wildcards take members in document order", `$.*`, `{"z":1,"a":2,"m":3}`, `[1,2,3]`},
+		{"descendants take members in document order", `$..x`, `{"z":{"x":1},"x":2,"a":{"x":3}}`, `[2,1,3]`},
+		{"an index does not find a member of that name", `$[0]`, `{"0":"member"}`, `[]`},
+		{"a name does not find an element of that index", `$['0']`, `["element"]`, `[]`},
+		{"a name of digits is a name", `$['0']['1']`, `{"0":{"1":2}}`, `[2]`},
+		{"minus one is the last", `$[-1]`, `[1,2,3]`, `[3]`},
+		{"a slice may mix front and end", `$[1:-1]`, `[1,2,3,4]`, `[2,3]`},
+		{"a slice may run backwards", `$[::-2]`, `[1,2,3,4]`, `[4,2]`},
+		{"a dash is part of a quoted name", `$['id-x']`, `{"id":9,"id-x":1}`, `[1]`},
+		{"a null is found", `$.a`, `{"a":null}`, `[null]`},
+		{"big integers are told apart", `$[?@==9007199254740993]`, `[9007199254740992,9007199254740993]`, `[9007199254740993]`},
+		{"numbers are compared by value, not by spelling", `$[?@==1]`, `[1,1.0,10e-1,0.1E1,"1",true]`, `[1,1.0,10e-1,0.1E1]`},
+		{"huge exponents are compared without being written out", `$[?@>1e999999998]`, `[1e999999999,1e400,-1e999999999]`, `[1e999999999]`},
+		{"negative numbers have their order", `$[?@< -1.5]`, `[-1.6,-1.5,-1e3,0,-0.0]`, `[-1.6,-1e3]`},
+		{"zero has no sign", `$[?@== -0]`, `[0,-0,0.0,0e9]`, `[0,-0,0.0,0e9]`},
+		{"a missing value is not null", `$[?@.a==null]`, `[{"a":null},{},{"a":0}]`, `[{"a":null}]`},
+		{"a missing value equals a missing value", `$[?@.a==@.b]`, `[{"c":1},{"a":null},{"a":1,"b":1}]`, `[{"c":1},{"a":1,"b":1}]`},
+		{"false and null exist", `$[?@.a]`, `[{"a":false},{"a":null},{}]`, `[{"a":false},{"a":null}]`},
+		{"objects are equal whatever their order", `$[?@==$[0]]`, `[{"a":1,"b":[2]},{"b":[2.0],"a":1},{"a":1}]`, `[{"a":1,"b":[2]},{"b":[2.0],"a":1}]`},
+		{"filters may hold filters", `$[?@.a[?@>1]]`, `[{"a":[1]},{"a":[1,2]}]`, `[{"a":[1,2]}]`},
+		{"filters take members of objects too", `$[?@>1]`, `{"b":2,"a":1,"c":3}`, `[2,3]`},
+		{"and binds tighter than or", `$[?@.a || @.b && @.c]`, `[{"a":1},{"b":1},{"b":1,"c":1}]`, `[{"a":1},{"b":1,"c":1}]`},
+		{"not takes a parenthesis", `$[?!(@.a==1)]`, `[{"a":1},{"a":2},{}]`, `[{"a":2},{}]`},
+		{"the root in a filter is the document", `$.list[?@<$.max]`, `{"max":2,"list":[1,2,3]}`, `[1]`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path, err := CompilePath(row.path)
+			require.NoError(t, err)
+			doc, err := Parse([]byte(row.doc))
+			require.NoError(t, err)
+			got, err := path.Select(t.Context(), doc)
+			require.NoError(t, err)
+			assert.Equal(t, row.want, text(t, got))
+			assert.Equal(t, row.path, path.String())
+		})
+	}
+}
+
+func TestPath_SelectedValuesAreCopies(t *testing.T) {
+	doc, err := Parse([]byte(`{"a":[1,[2]]}`))
+	require.NoError(t, err)
+	path, err := CompilePath(`$.a`)
+	require.NoError(t, err)
+	got, err := path.Select(t.Context(), doc)
+	require.NoError(t, err)
+	got[0].([]any)[1].([]any)[0] = "changed"
+	assert.Equal(t, `{"a":[1,[2]]}`, text(t, doc.Value()))
+}
+
+func TestCompilePath_SaysWhatIsWrongAndWhere(t *testing.T) {
+	for _, row := range []struct {
+		name, path string
+		offset     int
+		rule       string
+	}{
+		{"a bare name", `a.b`, 0, "write $.a.b"},
+		{"a bare bracket", `['a']`, 0, "write $['a']"},
+		{"a current node outside a filter", `@.a`, 0, "write $.a"},
+		{"nothing", ``, 0, "starts with $"},
+		{"words that no $ makes a path", `no path`, 0, "a path starts with $"},
+		{"a dash in a name", `$.id-x`, 4, "['so-and-so']"},
+		{"a digit first", `$.0`, 2, "a name"},
+		{"white space after the path", `$.a `, 3, "the end of the path"},
+		{"an open bracket", `$[0`, 3, `"," or "]"`},
+		{"an open string", `$['a`, 2, "closing"},
+		{"a leading zero", `$[01]`, 2, "leading zero"},
+		{"an integer too large", `$[9007199254740992]`, 2, "2^53-1"},
+		{"a script", `$[(@.length-1)]`, 2, "script expressions"},
+		{"a literal alone", `$[?1]`, 3, "no condition"},
+		{"a comparison of several values", `$[?@.*==1]`, 3, "names and indices only"},
+		{"a negated comparison", `$[?!@.a==1]`, 4, "write !(…)"},
+		{"a single =", `$[?@.a=1]`, 6, "expected"},
+		{"a surrogate alone", `$['\ud800']`, 3, "other half"},
+		{"bytes that are no text", "$['\xff']", 3, "UTF-8"},
+		{"far too long", `$` + strings.Repeat(".a", 3000), 4096, "longer than"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := CompilePath(row.path)
+			var pathErr *PathError
+			require.ErrorAs(t, err, &pathErr)
+			assert.Equal(t, row.offset, pathErr.Offset, err)
+			assert.ErrorContains(t, err, row.rule)
+			assert.NotErrorIs(t, err, errors.ErrUnsupported)
+			assert.Less(t, len(err.Error()), 400)
+		})
+	}
+	_, err := CompilePath(`$[?length(@.a) > 1]`)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorContains(t, err, "length()")
+}
+
+func TestPath_Singular(t *testing.T) {
+	for path, want := range map[string]bool{`$`: true, `$.a[0]['b']`: true, `$[-1]`: true, `$.*`: false, `$..a`: false,
+		`$[0,1]`: false, `$[0:1]`: false, `$.a[?@.b]`: false} {
+		p, err := CompilePath(path)
+		require.NoError(t, err)
+		assert.Equal(t, want, p.Singular(), path)
+	}
+}
+
+// No expression may hold a worker: each ends soon, most of them at the budget.
+func TestPath_BombsEnd(t *testing.T) {
+	nest := func(open, end string, depth int) string {
+		return strings.Repeat(open, depth) + "1" + strings.Repeat(end, depth)
+	}
+	arrays, objects := nest("[", "]", 120), nest(`{"a":`, "}", 100)
+	wide := "[" + strings.Repeat(nest("[", "]", 20)+",", 2000) + "0]"
+	for _, row := range []struct {
+		name, path, doc string
+		budget          bool
+	}{
+		{"descendants of descendants", "$" + strings.Repeat("..[*]", 12), arrays, true},
+		{"the same of objects", "$" + strings.Repeat("..*", 10), objects, true},
+		{"a union that doubles at each level", "$" + strings.Repeat("[*,*]", 100), arrays, true},
+		{"a union of one name", "$" + strings.Repeat("['a','a']", 100), objects, true},
+		{"a document compared with itself, everywhere", `$..[?$==$]`, wide, true},
+		{"a filter in a filter in a filter", "$" + strings.Repeat("[?@..[?@..[?@..a]]]", 1), wide, true},
+		{"a slice from end to end of the integers", `$[-9007199254740991:9007199254740991:9007199254740991]`, arrays, false},
+		{"many comparisons of nothing", "$[?" + strings.Repeat("@.x==@.y && ", 50) + "@.x]", arrays, false},
+		{"many parentheses", "$[?" + strings.Repeat("(", 2000) + "@.a" + strings.Repeat(")", 2000) + "]", arrays, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path, err := CompilePath(row.path)
+			require.NoError(t, err)
+			doc, err := Parse([]byte(row.doc))
+			require.NoError(t, err)
+			start := time.Now()
+			_, err = path.Select(t.Context(), doc)
+			assert.Less(t, time.Since(start), 5*time.Second)
+			if row.budget {
+				assert.ErrorIs(t, err, ErrBudget)
+			} else {
+				assert.NoError(t, err)
+			}
+		})
+	}
+}
+
+func TestPath_BudgetGrowsWithTheDocument(t *testing.T) {
+	doc, err := Parse([]byte("[" + strings.Repeat("{},", 1_200_000) + "0]"))
+	require.NoError(t, err)
+	path, err := CompilePath("$..[?@==0]")
+	require.NoError(t, err)
+	got, err := path.Select(t.Context(), doc)
+	require.NoError(t, err, "every value of a large answer may be looked at")
+	assert.Len(t, got, 1)
+}
+
+// endsAfter is a context that ends after it was asked a number of times.
+type endsAfter struct {
+	context.Context
+	asked, after int
+}
+
+func (c *endsAfter) Err() error {
+	if c.asked++; c.asked > c.after {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestPath_SelectEndsWithItsContext(t *testing.T) {
+	doc, err := Parse([]byte("[" + strings.Repeat("{},", 100_000) + "0]"))
+	require.NoError(t, err)
+	path, err := CompilePath("$..*")
+	require.NoError(t, err)
+	_, err = path.Select(&endsAfter{Context: t.Context(), after: 3}, doc)
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func FuzzCompilePath(f *testing.F) {
+	for _, c := range ctsCases(f) {
+		f.Add(c.Selector)
+	}
+	doc, err := Parse([]byte(`{"a":[1,{"b":null,"c":"x"},[-2.5e3]],"":{"0":true}}`))
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, expr string) {
+		path, err := CompilePath(expr)
+		if err != nil {
+			var pathErr *PathError
+			require.ErrorAs(t, err, &pathErr)
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		if got, err := path.Select(t.Context(), doc); err == nil && path.Singular() {
+			require.LessOrEqual(t, len(got), 1)
+		}
+	})
+}
