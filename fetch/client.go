@@ -1,0 +1,156 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+)
+
+// A Client holds HTTP conversations on shared connections. It is safe for concurrent use.
+type Client struct {
+	resty *resty.Client
+	own   *http.Transport // nil if the transport is the host's
+}
+
+// New returns a Client that speaks through transport, or through a [NewTransport] of its own if
+// transport is nil. The transport must end a round trip when the request's context ends, and must leave
+// redirects to the Client.
+func New(transport http.RoundTripper) *Client {
+	c := &Client{}
+	if transport == nil {
+		c.own = NewTransport()
+		transport = c.own
+	}
+	c.resty = resty.NewWithClient(&http.Client{Transport: transport, CheckRedirect: checkRedirect}).
+		SetLogger(silence{}).
+		SetDoNotParseResponse(true).
+		SetPreRequestHook(putOnWire)
+	return c
+}
+
+// NewTransport returns the transport a Client uses by default, for hosts that want to change a detail
+// such as the dialer. Whoever calls it closes its idle connections.
+//
+// It sets no ResponseHeaderTimeout: [Request.Timeout] bounds the whole conversation, and a report that
+// takes two minutes to begin is a matter of the request and not of the transport.
+func NewTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    64,
+		MaxResponseHeaderBytes: 1 << 20,
+		ForceAttemptHTTP2:      true,
+		// Without pings a dead HTTP/2 connection swallows requests until the kernel gives up on it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+}
+
+// Do sends r once, follows redirects, and returns the whole answer. The error is always an [*Error].
+//
+// The caller's ctx and r.Timeout both end the conversation, whichever is first.
+func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
+	r = r.withDefaults()
+	conv, err := begin(r)
+	if err != nil {
+		return nil, err
+	}
+
+	started := time.Now()
+	bounded, cancel := context.WithTimeoutCause(ctx, r.Timeout, outOfTime(r.Timeout))
+	defer cancel()
+
+	sent, err := c.resty.R().
+		SetContext(context.WithValue(bounded, conversationKey{}, conv)).
+		Execute(r.Method, conv.url.String())
+	if err != nil {
+		return nil, conv.broken(ctx, bounded, err)
+	}
+	answer := sent.RawResponse
+	defer answer.Body.Close()
+
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		return nil, conv.rejected(answer, cancel)
+	}
+	body, err := readAnswer(answer, r)
+	if err != nil {
+		return nil, conv.broken(ctx, bounded, err)
+	}
+	return &Response{
+		Status:  answer.StatusCode,
+		Header:  answer.Header,
+		Body:    body,
+		URL:     maskURL(conv.url),
+		Elapsed: time.Since(started),
+	}, nil
+}
+
+// Close closes the idle connections of a transport that [New] made; a host's transport is left alone.
+// The Client stays usable.
+func (c *Client) Close() {
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+	}
+}
+
+// A conversation is one Do. It travels in the request's context, so that the hooks of the shared client
+// know which request they serve. Only the goroutine of that Do uses it.
+type conversation struct {
+	request Request
+	header  http.Header
+	host    string   // the configured Host header
+	url     *url.URL // of the hop under way
+	secrets []string // values that must not appear in an error; built on first use
+}
+
+type conversationKey struct{}
+
+// begin checks r, which has its defaults, and builds all that goes on the wire.
+func begin(r Request) (*conversation, error) {
+	u, err := r.check()
+	if err != nil {
+		return nil, &Error{Kind: KindRequest, Method: r.Method, URL: maskRaw(r.BaseURL), Err: err}
+	}
+	conv := &conversation{request: r, url: u}
+	conv.header, conv.host = wireHeader(r.Headers)
+	return conv, nil
+}
+
+// putOnWire is resty's last step before the round trip. It replaces what resty made of the request by
+// what was checked: resty adds an Accept and a User-Agent, guesses a Content-Type, silently drops the
+// body of GET and OPTIONS, and copies every other body twice.
+func putOnWire(_ *resty.Client, out *http.Request) error {
+	conv := out.Context().Value(conversationKey{}).(*conversation)
+	out.URL = conv.url
+	out.Header = conv.header
+	if conv.host != "" {
+		out.Host = conv.host
+	}
+
+	body := conv.request.Body
+	out.Body, out.GetBody, out.ContentLength = http.NoBody, nil, 0
+	if body != "" {
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+		out.Body, _ = out.GetBody()
+		out.ContentLength = int64(len(body))
+	}
+	return nil
+}
+
+// silence is resty's logger: what happened is in the error, and the host decides what it logs.
+type silence struct{}
+
+func (silence) Errorf(string, ...any) {}
+func (silence) Warnf(string, ...any)  {}
+func (silence) Debugf(string, ...any) {}

@@ -1,0 +1,177 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Kind says what ended a conversation.
+type Kind string
+
+const (
+	KindRequest   Kind = "request"   // it cannot be built; nothing was sent
+	KindDNS       Kind = "dns"       // the host's name has no address
+	KindConnect   Kind = "connect"   // no connection: refused, unreachable, not in the dialer's time
+	KindTLS       Kind = "tls"       // no trusted connection: certificate, name, version
+	KindTimeout   Kind = "timeout"   // Request.Timeout or the context's deadline came first
+	KindCancelled Kind = "cancelled" // the caller's context was cancelled
+	KindStatus    Kind = "status"    // a whole answer that is not 2xx
+	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes
+	KindRedirect  Kind = "redirect"  // a redirect that is not followed
+	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
+)
+
+// An Error is any end of a conversation but a whole 2xx answer. Its text carries no query values, no
+// header values and no user info.
+type Error struct {
+	Kind   Kind
+	Method string
+	URL    string // of the hop that failed, query values masked
+
+	// For KindStatus only.
+	Status     int
+	Header     http.Header   // of the answer
+	RetryAfter time.Duration // what the answer's Retry-After asks for; 0 if nothing, at most 24 h
+	Snippet    string        // the beginning of the body: one line, at most 200 bytes, request secrets redacted
+
+	Err error // the cause; nil for KindStatus
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: ", e.Method, e.URL)
+	if e.Kind != KindStatus {
+		fmt.Fprintf(&b, "%s: %s", e.Kind, oneLine(e.Err.Error(), 2000))
+		return b.String()
+	}
+	fmt.Fprintf(&b, "status %d", e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		b.WriteString(" " + text)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, ", retry after %s", e.RetryAfter)
+	}
+	if e.Snippet != "" {
+		b.WriteString(": " + e.Snippet)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause: a [*FaultError] or several, the context's cause, the transport's error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// broken is the error of a conversation that ended without a whole answer.
+func (c *conversation) broken(caller, bounded context.Context, err error) *Error {
+	kind, cause := c.explain(caller, bounded, err)
+	return &Error{Kind: kind, Method: c.request.Method, URL: maskURL(c.url), Err: c.discreet(cause)}
+}
+
+// rejected is the error of a whole answer that is not 2xx.
+func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc) *Error {
+	return &Error{
+		Kind:       KindStatus,
+		Method:     c.request.Method,
+		URL:        maskURL(c.url),
+		Status:     answer.StatusCode,
+		Header:     answer.Header,
+		RetryAfter: retryAfter(answer.Header, time.Now()),
+		Snippet:    oneLine(c.scrub(readSnippet(answer, cancel)), 200),
+	}
+}
+
+// explain finds the kind and the cause. Contexts come first: once one has ended, every other error is
+// only the way in which the transport noticed.
+func (c *conversation) explain(caller, bounded context.Context, err error) (Kind, error) {
+	switch {
+	case errors.Is(caller.Err(), context.Canceled):
+		return KindCancelled, both(context.Canceled, context.Cause(caller))
+	case expired(caller):
+		return KindTimeout, both(context.DeadlineExceeded, context.Cause(caller))
+	case expired(bounded):
+		return KindTimeout, outOfTime(c.request.Timeout)
+	}
+
+	// url.Error repeats the whole URL, query and all.
+	if outer, ok := errors.AsType[*url.Error](err); ok && outer.Err != nil {
+		err = outer.Err
+	}
+	// The one redirect that fails before checkRedirect sees it; the text repeats the Location.
+	if strings.HasPrefix(err.Error(), "failed to parse Location header") {
+		return KindRedirect, errors.New("redirect refused: its Location cannot be parsed")
+	}
+	return kindOf(err), err
+}
+
+// expired looks at the clock as well: a dialer keeps the deadline by a timer of its own, which may fire
+// just before the context's.
+func expired(ctx context.Context) bool {
+	deadline, set := ctx.Deadline()
+	return ctx.Err() != nil || set && !time.Now().Before(deadline)
+}
+
+// both keeps the context's error and its cause in reach of errors.Is.
+func both(err, cause error) error {
+	switch {
+	case cause == nil:
+		return err
+	case errors.Is(cause, err):
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// kindOf is the kind of an error that no context caused.
+func kindOf(err error) Kind {
+	switch {
+	case is[*redirectError](err):
+		return KindRedirect
+	case is[*tooLargeError](err):
+		return KindTooLarge
+	case is[*net.DNSError](err):
+		return KindDNS
+	case isTLS(err):
+		return KindTLS
+	}
+	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "dial" {
+		return KindConnect
+	}
+	if timed, ok := errors.AsType[net.Error](err); ok && timed.Timeout() {
+		return KindTimeout
+	}
+	return KindProtocol
+}
+
+func isTLS(err error) bool {
+	if is[*tls.CertificateVerificationError](err) || is[tls.RecordHeaderError](err) ||
+		is[x509.UnknownAuthorityError](err) || is[x509.HostnameError](err) ||
+		is[x509.CertificateInvalidError](err) || errors.Is(err, http.ErrSchemeMismatch) {
+		return true
+	}
+	// Alerts have no exported type, and a version that cannot be agreed on is only a text.
+	if network, ok := errors.AsType[*net.OpError](err); ok && (network.Op == "remote error" || network.Op == "local error") {
+		return true
+	}
+	return strings.HasPrefix(err.Error(), "tls: ")
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// outOfTime is the cause with which Request.Timeout ends a conversation.
+type outOfTime time.Duration
+
+func (t outOfTime) Error() string {
+	return fmt.Sprintf("no whole answer within %s", time.Duration(t))
+}
+
+func (outOfTime) Unwrap() error { return context.DeadlineExceeded }

@@ -1,0 +1,47 @@
+package fetch
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// wireHeader returns the headers that go out, and the host if one is configured.
+//
+// HTTP/1 would take most framing headers for what they say: a caller's Upgrade can turn the connection
+// into something that never ends, and HTTP/2 refuses to send them. So they stay here.
+func wireHeader(headers map[string]string) (header http.Header, host string) {
+	header = make(http.Header, len(headers)+1)
+	values := make([]string, 0, len(headers)+1)
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+
+	set("User-Agent", DefaultUserAgent)
+	for name, value := range headers {
+		name, value = textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " \t")
+		switch name {
+		case "Host":
+			host = value
+		case "User-Agent":
+			if value != "" {
+				set(name, value)
+			}
+		case "Connection":
+			if strings.EqualFold(value, "close") {
+				set(name, "close")
+			}
+		case "Accept-Encoding":
+			// Any other value would make net/http hand over the encoded bytes.
+			if strings.EqualFold(value, "identity") {
+				set(name, "identity")
+			}
+		case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Keep-Alive",
+			"Proxy-Connection", "Http2-Settings":
+		default:
+			set(name, value)
+		}
+	}
+	return header, host
+}

@@ -1,0 +1,91 @@
+package fetch
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const maxHops = 10
+
+// checkRedirect is the redirect policy. net/http has already prepared next from the answer of the last
+// request of via; via[0] is the request as it was configured.
+//
+// net/http by itself forwards all but a few well-known headers to any host, forwards even those to
+// subdomains, tells the next host where it came from, and repeats a body wherever it is sent.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	conv := next.Context().Value(conversationKey{}).(*conversation)
+	last := via[len(via)-1]
+	next.URL.User = nil // net/http would make an Authorization header of it
+	next.URL.Fragment, next.URL.RawFragment = "", ""
+
+	refuse := func(why string) error { return &redirectError{to: maskURL(next.URL), why: why} }
+	switch {
+	case next.URL.Scheme != "http" && next.URL.Scheme != "https":
+		return refuse("it is neither http nor https")
+	case next.URL.Host == "":
+		return refuse("it has no host")
+	case last.URL.Scheme == "https" && next.URL.Scheme == "http":
+		return refuse("it leaves https")
+	case len(via) > maxHops:
+		return refuse(fmt.Sprintf("it is hop %d, and %d are allowed", len(via), maxHops))
+	case changesMethod(last.Method, next):
+		return refuse("it turns " + last.Method + " into " + next.Method)
+	}
+
+	if stayed(next, via) {
+		next.Host = conv.host
+		if via[0].Header.Get("Referer") == "" {
+			next.Header.Del("Referer")
+		}
+	} else {
+		if next.Body != nil && next.Body != http.NoBody {
+			return refuse("it takes the body to another origin")
+		}
+		next.Host = "" // a Location of //host/path would keep the configured one
+		next.Header = http.Header{"User-Agent": {DefaultUserAgent}}
+	}
+	conv.url = next.URL
+	return nil
+}
+
+// changesMethod says whether next is not the call that was asked for. RFC 9110 15.4 lets 303 turn
+// anything into a GET, and 301 and 302 only a POST; net/http does it for DELETE and PUT as well, and the
+// GET's success would pass for theirs.
+func changesMethod(from string, next *http.Request) bool {
+	return next.Method != from && from != http.MethodPost && next.Response.StatusCode != http.StatusSeeOther
+}
+
+// stayed says whether next and all hops before it are of the first one's origin. A chain that left has
+// been in other hands, and where it leads afterwards is their choice.
+func stayed(next *http.Request, via []*http.Request) bool {
+	home := via[0].URL
+	for _, hop := range via[1:] {
+		if !sameOrigin(home, hop.URL) {
+			return false
+		}
+	}
+	return sameOrigin(home, next.URL)
+}
+
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	switch port := u.Port(); {
+	case port != "":
+		return port
+	case u.Scheme == "https":
+		return "443"
+	default:
+		return "80"
+	}
+}
+
+type redirectError struct{ to, why string }
+
+func (e *redirectError) Error() string {
+	return fmt.Sprintf("redirect to %s refused: %s", e.to, e.why)
+}

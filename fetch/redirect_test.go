@@ -1,0 +1,243 @@
+package fetch_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callsheet-go/callsheet/fetch"
+)
+
+const canary = "c4n4ry-s3cr3t"
+
+var credentials = map[string]string{
+	"Authorization":       "Bearer " + canary,
+	"Cookie":              "session=" + canary,
+	"X-Api-Key":           canary,
+	"Proxy-Authorization": canary,
+	"X-Custom":            canary,
+	"User-Agent":          canary,
+	"Host":                canary + ".example.com",
+	"Content-Type":        "text/x-" + canary,
+}
+
+// A witness is a server that keeps every request it gets and answers by a table of paths.
+type witness struct {
+	*httptest.Server
+	mu     sync.Mutex // guards seen and bodies
+	seen   []*http.Request
+	bodies []string
+}
+
+// newWitness redirects the paths of hops: "302 http://…" with ORIGIN for the witness itself; all other
+// paths answer "arrived".
+func newWitness(t testing.TB, hops map[string]string) *witness {
+	w := &witness{}
+	w.Server = serve(t, func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.mu.Lock()
+		w.seen, w.bodies = append(w.seen, r), append(w.bodies, string(body))
+		w.mu.Unlock()
+		hop, found := hops[r.URL.Path]
+		if !found {
+			_, _ = io.WriteString(rw, "arrived")
+			return
+		}
+		status, location, _ := strings.Cut(hop, " ")
+		code, _ := strconv.Atoi(status)
+		rw.Header()["Location"] = []string{strings.ReplaceAll(location, "ORIGIN", w.URL)}
+		rw.WriteHeader(code)
+	})
+	return w
+}
+
+func (w *witness) last() (*http.Request, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[len(w.seen)-1], w.bodies[len(w.bodies)-1]
+}
+
+func (w *witness) requireNoCanary(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.NotEmpty(t, w.seen, "the other origin should have been asked")
+	for _, r := range w.seen {
+		assert.NotContains(t, r.Host, canary)
+		assert.Equal(t, "callsheet", r.Header.Get("User-Agent"))
+		for name, values := range r.Header {
+			assert.NotContains(t, strings.Join(values, " "), canary, "header %s came along", name)
+		}
+		assert.NotContains(t, r.Header, "Referer")
+	}
+}
+
+func TestRedirect_SameOriginKeepsHeaders(t *testing.T) {
+	for name, location := range map[string]string{"a relative location": "/end", "an absolute location": "ORIGIN/end"} {
+		t.Run(name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": "302 " + location})
+			answer, err := newClient(t).Do(t.Context(), fetch.Request{
+				BaseURL: home.URL, Path: "/start?key=" + canary, Headers: credentials,
+			})
+			require.NoError(t, err)
+			assert.Equal(t, home.URL+"/end", answer.URL)
+			got, _ := home.last()
+			assert.Equal(t, "Bearer "+canary, got.Header.Get("Authorization"))
+			assert.Equal(t, canary, got.Header.Get("X-Api-Key"))
+			assert.Equal(t, "session="+canary, got.Header.Get("Cookie"))
+			assert.Equal(t, canary+".example.com", got.Host, "the configured Host stays with its origin")
+			assert.NotContains(t, got.Header, "Referer")
+		})
+	}
+}
+
+func TestRedirect_OtherOriginLosesAllHeaders(t *testing.T) {
+	away := newWitness(t, nil)
+	awayHost := strings.TrimPrefix(away.URL, "http://")
+	for name, location := range map[string]string{
+		"another port":                       away.URL + "/end",
+		"a location without a scheme":        "//" + awayHost + "/end",
+		"a location that brings credentials": "http://user:pw@" + awayHost + "/end",
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": "302 " + location})
+			answer, err := newClient(t).Do(t.Context(), fetch.Request{
+				BaseURL: home.URL, Path: "/start?key=" + canary, Headers: credentials,
+			})
+			require.NoError(t, err)
+			assert.Equal(t, away.URL+"/end", answer.URL)
+			away.requireNoCanary(t)
+			got, _ := away.last()
+			assert.NotContains(t, got.Header, "Authorization")
+		})
+	}
+}
+
+func TestRedirect_AnotherNameOfTheSameMachineIsAnotherOrigin(t *testing.T) {
+	home := newWitness(t, map[string]string{})
+	byName := strings.Replace(home.URL, "127.0.0.1", "localhost", 1)
+	start := newWitness(t, map[string]string{"/start": "302 " + byName + "/end"})
+	_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: start.URL, Path: "start", Headers: credentials})
+	require.NoError(t, err)
+	home.requireNoCanary(t)
+}
+
+func TestRedirect_ChainThatReturnsStaysWithoutHeaders(t *testing.T) {
+	away, hops := (*witness)(nil), map[string]string{}
+	home := newWitness(t, hops)
+	away = newWitness(t, map[string]string{"/middle": "302 " + home.URL + "/back"})
+	hops["/start"] = "302 " + away.URL + "/middle"
+	hops["/back"] = "302 /end"
+
+	_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "start", Headers: credentials})
+	require.NoError(t, err)
+	away.requireNoCanary(t)
+	require.Len(t, home.seen, 3)
+	home.seen = home.seen[1:] // the first one is the call itself
+	home.requireNoCanary(t)
+}
+
+func TestRedirect_MethodAndBody(t *testing.T) {
+	away := newWitness(t, nil)
+	for _, row := range []struct {
+		name, method string
+		hop          string
+		kind         fetch.Kind
+		then, body   string
+	}{
+		{"301 turns a POST into a GET", "POST", "301 /end", "", "GET", ""},
+		{"302 turns a POST into a GET", "POST", "302 /end", "", "GET", ""},
+		{"303 turns a POST into a GET", "POST", "303 /end", "", "GET", ""},
+		{"303 turns a PUT into a GET", "PUT", "303 /end", "", "GET", ""},
+		{"301 must not turn a PUT into a GET", "PUT", "301 /end", fetch.KindRedirect, "", ""},
+		{"302 must not turn a DELETE into a GET", "DELETE", "302 /end", fetch.KindRedirect, "", ""},
+		{"302 leaves HEAD alone", "HEAD", "302 /end", "", "HEAD", ""},
+		{"307 resends the body to the same origin", "POST", "307 /end", "", "POST", "payload"},
+		{"308 resends the body to the same origin", "PUT", "308 /end", "", "PUT", "payload"},
+		{"307 does not take the body to another origin", "POST", "307 " + away.URL, fetch.KindRedirect, "", ""},
+		{"308 does not take the body to another origin", "PUT", "308 " + away.URL, fetch.KindRedirect, "", ""},
+		{"303 goes to another origin without the body", "POST", "303 " + away.URL, "", "GET", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": row.hop})
+			_, err := newClient(t).Do(t.Context(), fetch.Request{
+				Method: row.method, BaseURL: home.URL, Path: "start", Body: "payload",
+				Headers: map[string]string{"Content-Type": "text/plain"},
+			})
+			if row.kind != "" {
+				requireKind(t, err, row.kind)
+				return
+			}
+			require.NoError(t, err)
+			end := home
+			if strings.Contains(row.hop, away.URL) {
+				end = away
+			}
+			got, body := end.last()
+			assert.Equal(t, row.then, got.Method)
+			assert.Equal(t, row.body, body)
+			assert.Equal(t, row.body != "", got.Header.Get("Content-Type") != "", "Content-Type goes with the body")
+		})
+	}
+	for _, r := range away.seen {
+		assert.Equal(t, "GET", r.Method, "no body may have reached the other origin")
+	}
+}
+
+func TestRedirect_Refused(t *testing.T) {
+	for name, row := range map[string]struct{ location, says string }{
+		"a scheme that is not HTTP":         {"ftp://127.0.0.1/?k=" + canary, "neither http nor https"},
+		"a file":                            {"file:///etc/passwd", "neither http nor https"},
+		"a location that cannot be parsed":  {"http://[::1/%zz?k=" + canary, "cannot be parsed"},
+		"a location with no host":           {"http:///x?k=" + canary, "has no host"},
+		"a loop":                            {"/start", "hop 11"},
+		"a loop with a query":               {"/start?k=" + canary, "hop 11"},
+		"a loop through an absolute origin": {"ORIGIN/start", "hop 11"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": "302 " + row.location})
+			_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "start"})
+			failed := requireKind(t, err, fetch.KindRedirect)
+			assert.Contains(t, failed.Error(), row.says)
+			assert.NotContains(t, failed.Error(), canary)
+			assert.LessOrEqual(t, len(home.seen), 11, "the call and at most ten hops")
+		})
+	}
+}
+
+func TestRedirect_TenHopsArrive(t *testing.T) {
+	hops := map[string]string{}
+	for i := range 10 {
+		hops["/"+strconv.Itoa(i)] = "302 /" + strconv.Itoa(i+1)
+	}
+	home := newWitness(t, hops)
+	answer, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "0"})
+	require.NoError(t, err)
+	assert.Equal(t, "arrived", string(answer.Body))
+}
+
+func TestRedirect_NeverLeavesHTTPS(t *testing.T) {
+	plain := newWitness(t, nil)
+	secure := serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, plain.URL+"/?k="+canary, http.StatusFound)
+	})
+	client := fetch.New(trusting(t, secure))
+	_, err := client.Do(t.Context(), fetch.Request{BaseURL: secure.URL})
+	failed := requireKind(t, err, fetch.KindRedirect)
+	assert.Contains(t, failed.Error(), "leaves https")
+	assert.NotContains(t, failed.Error(), canary)
+	assert.Empty(t, plain.seen)
+}
+
+func TestRedirect_WithoutLocationIsAStatus(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusFound) })
+	_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: server.URL})
+	assert.Equal(t, http.StatusFound, requireKind(t, err, fetch.KindStatus).Status)
+}

@@ -1,0 +1,116 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Response is a whole 2xx answer. It owns its Body.
+type Response struct {
+	Status  int
+	Header  http.Header
+	Body    []byte        // decompressed
+	URL     string        // where the answer came from, after redirects, query values masked
+	Elapsed time.Duration // from the call of Do to the end of the body
+}
+
+const (
+	// A Content-Length is believed up to this size; a larger body grows as its bytes come in.
+	believedLength = 1 << 20
+	// Bodies of unknown length are first read into pooled memory of this size.
+	pooledLength = 32 << 10
+	// How much of an error's body is looked at, and for how long.
+	snippetRead = 4 << 10
+	snippetWait = 2 * time.Second
+)
+
+var pooled = sync.Pool{New: func() any { return new([pooledLength]byte) }}
+
+type tooLargeError struct{ limit int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("the body is larger than %d bytes", e.limit)
+}
+
+// readAnswer returns the whole body of a 2xx answer to r.
+func readAnswer(answer *http.Response, r Request) ([]byte, error) {
+	if answer.Request.Method == http.MethodHead {
+		return nil, nil
+	}
+	if coding := contentCoding(answer); coding != "" && answer.ContentLength != 0 {
+		return nil, fmt.Errorf("the body is encoded as %q, which was not asked for", clip(coding))
+	}
+	if answer.StatusCode == http.StatusPartialContent && answer.Request.Header.Get("Range") == "" {
+		return nil, errors.New("the answer is partial (206), which was not asked for")
+	}
+	if answer.ContentLength > r.MaxBodyBytes {
+		return nil, &tooLargeError{r.MaxBodyBytes}
+	}
+	if answer.ContentLength >= 0 {
+		// One byte more leaves room to meet the end without growing.
+		buffer := make([]byte, 0, min(answer.ContentLength, believedLength)+1)
+		return readAll(answer.Body, buffer, r.MaxBodyBytes)
+	}
+
+	buffer := pooled.Get().(*[pooledLength]byte)
+	defer pooled.Put(buffer)
+	body, err := readAll(answer.Body, buffer[:0], r.MaxBodyBytes)
+	if err == nil && len(body) <= pooledLength {
+		body = bytes.Clone(body)
+	}
+	return body, err
+}
+
+// readAll appends all of from to buffer, which grows into memory of its own when it is full.
+func readAll(from io.Reader, buffer []byte, limit int64) ([]byte, error) {
+	for {
+		if len(buffer) == cap(buffer) {
+			buffer = append(buffer, 0)[:len(buffer)]
+		}
+		end := int64(cap(buffer))
+		if end > limit {
+			end = limit + 1 // one byte more tells a body that is too long from one that just fits
+		}
+		n, err := from.Read(buffer[len(buffer):end])
+		buffer = buffer[:len(buffer)+n]
+		switch {
+		case int64(len(buffer)) > limit:
+			return nil, &tooLargeError{limit}
+		case err == io.EOF:
+			return buffer, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// contentCoding returns how the body is still encoded after the transport took off what it had asked for.
+func contentCoding(answer *http.Response) string {
+	var codings []string
+	for _, line := range answer.Header.Values("Content-Encoding") {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				codings = append(codings, coding)
+			}
+		}
+	}
+	return strings.Join(codings, ", ")
+}
+
+// readSnippet returns the beginning of an error's body, if it comes soon and can be read.
+func readSnippet(answer *http.Response, cancel context.CancelFunc) string {
+	// After 101 the body is the connection itself, and it may never end.
+	if answer.StatusCode < 200 || answer.Request.Method == http.MethodHead || contentCoding(answer) != "" {
+		return ""
+	}
+	defer time.AfterFunc(snippetWait, cancel).Stop()
+	beginning, _ := io.ReadAll(io.LimitReader(answer.Body, snippetRead))
+	return string(beginning)
+}
