@@ -1,0 +1,133 @@
+package cron
+
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+// A Schedule is a parsed cron expression in a time zone. It never changes once [Parse] has made it
+// and may be used from any number of goroutines; the zero Schedule is of no use.
+type Schedule struct {
+	expr string
+	loc  *time.Location
+	fields
+	arithmetic arithmetic
+}
+
+const longestExpression = 1 << 10 // bytes
+
+// Parse reads an expression of five fields, of six with seconds first, or a macro such as @daily,
+// to be read by the clocks of loc; nil means UTC. The package comment gives the grammar.
+//
+// The error joins a [*FieldError] for every fault found, not only the first. An expression that
+// would never fire is a fault.
+func Parse(expr string, loc *time.Location) (*Schedule, error) {
+	if loc == nil {
+		loc = time.UTC
+	}
+	expr = strings.TrimSpace(expr)
+	f, err := parseFields(expr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Schedule{expr: expr, loc: loc, fields: f}
+	if s.arithmetic, err = newArithmetic(&s.fields, loc); err != nil {
+		return nil, refuse("expression", expr, "%v", err)
+	}
+	return s, nil
+}
+
+// Next returns the first time strictly after the given one at which the schedule fires, in the
+// schedule's location and on a whole second. It is the zero time when the schedule never fires
+// again before the year 10000. Times before the year 1 are taken for its beginning.
+func (s *Schedule) Next(after time.Time) time.Time {
+	return s.arithmetic.Next(after)
+}
+
+// String returns the expression as it was given, without the white space around it.
+func (s *Schedule) String() string { return s.expr }
+
+// Location returns the location whose clocks the schedule follows; it is never nil.
+func (s *Schedule) Location() *time.Location { return s.loc }
+
+// parseFields reads a trimmed expression.
+func parseFields(expr string) (fields, error) {
+	if err := checkShape(expr); err != nil {
+		return fields{}, err
+	}
+	if strings.HasPrefix(expr, "@") {
+		return parseMacro(expr)
+	}
+
+	texts := strings.FieldsFunc(expr, isSeparator)
+	switch len(texts) {
+	case 5:
+		texts = append([]string{"0"}, texts...)
+	case 6:
+	default:
+		return fields{}, refuse("expression", expr,
+			"has %d fields; must have 5 (minute, hour, day of month, month, day of week) or 6 (with second first)", len(texts))
+	}
+
+	var f fields
+	var faults []error
+	for i, into := range []*field{&f.second, &f.minute, &f.hour, &f.dayOfMonth, &f.month, &f.dayOfWeek} {
+		parsed, errs := columns[i].parse(texts[i])
+		*into = parsed
+		faults = append(faults, errs...)
+	}
+	if len(faults) > 0 {
+		return fields{}, errors.Join(faults...)
+	}
+	if !f.everFires() {
+		return fields{}, refuse("day of month", texts[3], "never comes in month %q", texts[4])
+	}
+	return f, nil
+}
+
+// checkShape refuses what cannot be read field by field.
+func checkShape(expr string) error {
+	switch upper := strings.ToUpper(expr[:min(len(expr), len("CRON_TZ="))]); {
+	case expr == "":
+		return refuse("expression", expr, "must not be empty")
+	case len(expr) > longestExpression:
+		return refuse("expression", expr, "must not be longer than %d bytes", longestExpression)
+	case strings.HasPrefix(upper, "TZ="), upper == "CRON_TZ=":
+		return refuse("expression", expr, "must not name a time zone: the time zone has its own field")
+	}
+	for _, r := range expr {
+		if !isSeparator(r) && (r < '!' || r > '~') {
+			return refuse("expression", expr, "must be printable ASCII, its fields separated by spaces or tabs")
+		}
+	}
+	return nil
+}
+
+func isSeparator(r rune) bool { return r == ' ' || r == '\t' }
+
+var macros = map[string]string{
+	"@yearly":   "0 0 1 1 *",
+	"@annually": "0 0 1 1 *",
+	"@monthly":  "0 0 1 * *",
+	"@weekly":   "0 0 * * 0",
+	"@daily":    "0 0 * * *",
+	"@midnight": "0 0 * * *",
+	"@hourly":   "0 * * * *",
+}
+
+func parseMacro(expr string) (fields, error) {
+	name := strings.ToLower(expr)
+	if meaning, ok := macros[name]; ok {
+		return parseFields(meaning)
+	}
+	switch first, _, _ := strings.Cut(strings.ReplaceAll(name, "\t", " "), " "); first {
+	case "@every":
+		return fields{}, refuse("expression", expr,
+			"@every is not supported: it counts from when a process started and is not a clock time; write */5 * * * * for every 5 minutes")
+	case "@reboot":
+		return fields{}, refuse("expression", expr, "@reboot is not supported: the start of a process is not a clock time")
+	}
+	return fields{}, refuse("expression", expr,
+		"must be one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually, alone")
+}
