@@ -164,7 +164,7 @@ func TestHeaders_Hostile(t *testing.T) {
 	require.NoError(t, err)
 	server := &http.Server{MaxHeaderBytes: 2 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		_, _ = io.WriteString(w, string(body))
+		_, _ = w.Write(body)
 	})}
 	wire := &tape{Listener: listener}
 	done := make(chan struct{})

@@ -1,0 +1,278 @@
+package callsheet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Sources implements Definer.
+func (s *scheduler) Sources() Collection[Source] {
+	return collection[Source, *Source]{s, s.store.Sources(), s.prepareSource}
+}
+
+// Requests implements Definer.
+func (s *scheduler) Requests() Collection[Request] {
+	return collection[Request, *Request]{s, s.store.Requests(), s.prepareRequest}
+}
+
+// Extracts implements Definer.
+func (s *scheduler) Extracts() Collection[Extract] {
+	return collection[Extract, *Extract]{s, s.store.Extracts(), s.prepareExtract}
+}
+
+// Deliveries implements Definer.
+func (s *scheduler) Deliveries() Collection[Delivery] {
+	return collection[Delivery, *Delivery]{s, s.store.Deliveries(), s.prepareDelivery}
+}
+
+// Schedules implements Definer.
+func (s *scheduler) Schedules() Collection[Schedule] {
+	return collection[Schedule, *Schedule]{s, s.store.Schedules(), s.prepareSchedule}
+}
+
+// The prepare functions fill in defaults and then check, so that what enters the Store is whole.
+
+func (s *scheduler) prepareSource(_ context.Context, src *Source) error { return s.checkSource(*src) }
+
+func (s *scheduler) prepareRequest(_ context.Context, r *Request) error {
+	if r.Method == "" {
+		r.Method = "GET"
+	}
+	return s.checkRequest(*r)
+}
+
+func (s *scheduler) prepareExtract(_ context.Context, x *Extract) error { return s.checkExtract(*x) }
+
+func (s *scheduler) prepareDelivery(_ context.Context, d *Delivery) error {
+	if d.Mode == "" {
+		d.Mode = Append
+	}
+	return s.checkDelivery(*d)
+}
+
+func (s *scheduler) prepareSchedule(ctx context.Context, sch *Schedule) error {
+	if sch.Type == "" {
+		sch.Type = TypeManual
+		if sch.Cron != "" {
+			sch.Type = TypeCron
+		}
+	}
+	if sch.Zone == "" {
+		sch.Zone = "UTC"
+	}
+	if sch.MaxRetries == 0 {
+		sch.MaxRetries = DefaultMaxRetries
+	}
+	if sch.RetryDelay == 0 {
+		sch.RetryDelay = DefaultRetryDelay
+	}
+	if sch.MaxRetryDelay == 0 {
+		sch.MaxRetryDelay = max(DefaultMaxRetryDelay, sch.RetryDelay)
+	}
+	if sch.Timeout == 0 {
+		sch.Timeout = DefaultTimeout
+	}
+	sch.CronDescription = ""
+	if err := s.checkSchedule(*sch); err != nil {
+		return err
+	}
+	if sch.Cron != "" {
+		parsed, err := s.crons.get(sch.Cron, sch.Zone)
+		if err != nil {
+			return err
+		}
+		sch.CronDescription = parsed.Describe()
+	}
+	return s.placeNext(ctx, sch)
+}
+
+// placeNext sets the next occurrence of a schedule that is about to be kept. An edit that does
+// not touch its times leaves the occurrence that was planned, so that one that has just come due
+// is not lost.
+func (s *scheduler) placeNext(ctx context.Context, sch *Schedule) error {
+	sch.ScheduleState = ScheduleState{Status: StatusActive}
+	before, err := s.store.Schedules().Get(ctx, sch.ID)
+	switch {
+	case err == nil && before.Status == StatusPaused:
+		return nil
+	case err == nil && before.Type == sch.Type && before.Disabled == sch.Disabled && before.Cron == sch.Cron && before.Zone == sch.Zone:
+		sch.NextExecutionAt = before.NextExecutionAt
+		return nil
+	case err != nil && !isNotFound(err):
+		return fmt.Errorf("read schedule %q: %w", sch.ID, err)
+	}
+	sch.NextExecutionAt, err = s.nextAfter(*sch, now())
+	return err
+}
+
+// collection puts validation, defaults and logging before a Store's Collection.
+type collection[T Definition, P Entity[T]] struct {
+	s       *scheduler
+	kept    Collection[T]
+	prepare func(context.Context, *T) error
+}
+
+func (c collection[T, P]) Create(ctx context.Context, item T) (T, error) {
+	m := P(&item).Meta()
+	if *m.ID == "" {
+		*m.ID = newID()
+	}
+	err := c.checked(ctx, &item)
+	if err == nil {
+		item, err = c.kept.Create(ctx, item)
+	}
+	return c.written(ctx, "create", "created", item, m.Ref(), err)
+}
+
+func (c collection[T, P]) Get(ctx context.Context, id string) (T, error) { return c.kept.Get(ctx, id) }
+
+func (c collection[T, P]) Update(ctx context.Context, item T) (T, error) {
+	ref := P(&item).Meta().Ref()
+	err := c.checked(ctx, &item)
+	if err == nil {
+		item, err = c.kept.Update(ctx, item)
+	}
+	return c.written(ctx, "update", "updated", item, ref, err)
+}
+
+func (c collection[T, P]) Delete(ctx context.Context, id string) error {
+	var none T
+	ref := Ref{P(&none).Meta().Kind, id}
+	if err := c.kept.Delete(ctx, id); err != nil {
+		return fmt.Errorf("delete %s: %w", ref, err)
+	}
+	c.s.log.InfoContext(ctx, "definition deleted", slog.String(keyKind, string(ref.Kind)), slog.String(keyID, id))
+	return nil
+}
+
+func (c collection[T, P]) List(ctx context.Context, q Query) (Page[T], error) {
+	return c.kept.List(ctx, q)
+}
+
+// checked prepares item, and reports unknown references together with everything else.
+func (c collection[T, P]) checked(ctx context.Context, item *T) error {
+	err := c.prepare(ctx, item)
+	return errors.Join(append(unjoin(err), c.s.unknownReferences(ctx, P(item).Meta(), nil)...)...)
+}
+
+// written logs and returns what a write came to.
+func (c collection[T, P]) written(ctx context.Context, verb, past string, item T, ref Ref, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("%s %s: %w", verb, ref, err)
+	}
+	m := P(&item).Meta()
+	c.s.log.InfoContext(ctx, "definition "+past,
+		slog.String(keyKind, string(m.Kind)), slog.String(keyID, *m.ID), slog.Int64("version", *m.Version))
+	if sch, ok := any(item).(Schedule); ok {
+		c.s.wakeAt(sch.NextExecutionAt)
+	}
+	return item, nil
+}
+
+// unknownReferences reports what m refers to that is neither known nor kept. The Store checks the
+// same when it writes; here it is asked so that all faults come at once.
+func (s *scheduler) unknownReferences(ctx context.Context, m Meta, known map[Ref]bool) []error {
+	f := faults{ref: m.Ref()}
+	for _, use := range m.Uses {
+		if known[use] {
+			continue
+		}
+		var err error
+		switch use.Kind {
+		case KindSource:
+			_, err = s.store.Sources().Get(ctx, use.ID)
+		case KindRequest:
+			_, err = s.store.Requests().Get(ctx, use.ID)
+		case KindExtract:
+			_, err = s.store.Extracts().Get(ctx, use.ID)
+		case KindDelivery:
+			_, err = s.store.Deliveries().Get(ctx, use.ID)
+		}
+		switch {
+		case isNotFound(err):
+			f.add(unknownReference(m.Ref(), use))
+		case err != nil:
+			f.add(fmt.Errorf("read %s: %w", use, err))
+		}
+	}
+	return f.all
+}
+
+func unknownReference(of, to Ref) error {
+	return &ValidationError{Ref: of, Field: string(to.Kind), Value: to.ID,
+		Rule: fmt.Sprintf("must be the ID of a %s that is there", to.Kind)}
+}
+
+// Define implements Definer.
+func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
+	bad := &faults{}
+	known := map[Ref]bool{}
+	prepared := Sheet{
+		Sources:    prepareAll(ctx, bad, known, sheet.Sources, s.prepareSource),
+		Requests:   prepareAll(ctx, bad, known, sheet.Requests, s.prepareRequest),
+		Extracts:   prepareAll(ctx, bad, known, sheet.Extracts, s.prepareExtract),
+		Deliveries: prepareAll(ctx, bad, known, sheet.Deliveries, s.prepareDelivery),
+		Schedules:  prepareAll(ctx, bad, known, sheet.Schedules, s.prepareSchedule),
+	}
+	checkReferences(ctx, s, bad, known, prepared.Requests)
+	checkReferences(ctx, s, bad, known, prepared.Schedules)
+	if err := bad.err(); err != nil {
+		return fmt.Errorf("define: %w", err)
+	}
+	if err := s.store.Define(ctx, prepared); err != nil {
+		return fmt.Errorf("define: %w", err)
+	}
+	s.log.InfoContext(ctx, "sheet defined",
+		slog.Int("sources", len(sheet.Sources)), slog.Int("requests", len(sheet.Requests)),
+		slog.Int("extracts", len(sheet.Extracts)), slog.Int("deliveries", len(sheet.Deliveries)),
+		slog.Int("schedules", len(sheet.Schedules)))
+	var first time.Time
+	for _, sch := range prepared.Schedules {
+		if next := sch.NextExecutionAt; !next.IsZero() && (first.IsZero() || next.Before(first)) {
+			first = next
+		}
+	}
+	s.wakeAt(first)
+	return nil
+}
+
+// prepareAll returns prepared copies of items, and notes their faults and names.
+func prepareAll[T Definition, P interface{ Entity[T] }](ctx context.Context, bad *faults, known map[Ref]bool, items []T, prepare func(context.Context, P) error) []T {
+	prepared := make([]T, len(items))
+	for i, item := range items {
+		p := P(&item)
+		for _, err := range unjoin(prepare(ctx, p)) {
+			bad.add(err)
+		}
+		ref := p.Meta().Ref()
+		if known[ref] {
+			bad.add(&ValidationError{Ref: ref, Field: "id", Value: ref.ID, Rule: "must be in the sheet once"})
+		}
+		known[ref] = true
+		prepared[i] = item
+	}
+	return prepared
+}
+
+func checkReferences[T Definition, P Entity[T]](ctx context.Context, s *scheduler, bad *faults, known map[Ref]bool, items []T) {
+	for i := range items {
+		for _, err := range s.unknownReferences(ctx, P(&items[i]).Meta(), known) {
+			bad.add(err)
+		}
+	}
+}
+
+func isNotFound(err error) bool {
+	var notFound *NotFoundError
+	return errors.As(err, &notFound)
+}
+
+// isGone reports whether err says that a thing is not there, or not in that state, any more.
+func isGone(err error) bool {
+	var conflict *ConflictError
+	return isNotFound(err) || errors.As(err, &conflict)
+}

@@ -1,0 +1,55 @@
+package callsheet
+
+import (
+	"context"
+	"time"
+)
+
+// Promise says what a Destination guarantees when the same Batch is delivered more than once,
+// which happens after every crash between delivering and recording.
+type Promise string
+
+const (
+	// AtLeastOnce: a repeated Batch may leave its records twice.
+	AtLeastOnce Promise = "at least once"
+	// ExactlyOnce: a repeated Batch (same Execution and Chunk) leaves its records once.
+	ExactlyOnce Promise = "exactly once"
+)
+
+// A Destination takes records. Implementations are proven by the suite in
+// destination/destinationtest.
+//
+// All methods may be called from many goroutines at once, also for the same target.
+type Destination interface {
+	// Validate reports what is wrong with a Delivery that names this Destination: every fault as
+	// a [*ValidationError] with the field ("target", "mode"), joined with [errors.Join]. It is
+	// called when a Delivery is defined and does no I/O.
+	Validate(d Delivery) error
+
+	// Deliver writes the Batch and returns when it is as durable as the Destination makes it.
+	// It is atomic: on an error none of the Batch's records may be seen by a reader, now or after
+	// a crash, except where Promise's documentation says otherwise. When ctx ends before the
+	// Batch is committed, Deliver stops and returns the context's error. An empty Batch is
+	// delivered too (it may create the target) and is no error.
+	//
+	// Deliver does not keep b.Records after it returns, and does not change them. An error is
+	// classified as [ClassDelivery] and retried unless it is a [*ClassifiedError] of another class.
+	Deliver(ctx context.Context, b Batch) error
+
+	// Promise says what a repeated Batch leaves behind.
+	Promise() Promise
+}
+
+// A Batch is what one Deliver call takes: the records of one chunk of one execution, with the
+// identity by which a repeated delivery is known.
+type Batch struct {
+	Delivery    Delivery
+	ScheduleID  string
+	ExecutionID string
+	ScheduledAt time.Time // the occurrence, UTC
+	Attempt     int       // which try of the execution, from 1
+	Fence       int64     // grows with every claim of the execution; a smaller one is a worker that lost its lease
+	Chunk       int       // position of this Batch in its execution, from 0
+	Columns     []string  // the Extract's field names in order; nil where records are whole objects
+	Records     []Record
+}

@@ -1,0 +1,66 @@
+// Package callsheet calls APIs on a schedule, extracts records from the answers, delivers them,
+// and can always say what happened and why. It is a library: the host owns main, its configuration,
+// its logger and its connections, and embeds a [Scheduler].
+//
+// # The words
+//
+//   - A [Source] is an API. A [Request] is one call to it.
+//   - An [Extract] says how records come out of an answer, a [Delivery] where they go: to a
+//     [Destination] that the host registered.
+//   - A [Schedule] says when a Request runs, with which Extract and Delivery, and how failures are
+//     treated. The five are entities of their own, named by ID, and reusable.
+//   - An [Execution] is one occurrence of a Schedule: the row that answers "what happened". Each try of
+//     it is an [Attempt].
+//   - A [Store] keeps all of that, a [Queue] wakes workers up, a [Pipeline] does the work.
+//
+// # The life of an execution
+//
+//	Schedule ──plan──▶ Execution (pending) ──Queue rings──▶ worker claims it (running)
+//	                                                            │
+//	                                      Pipeline: fetch ─▶ extract ─▶ deliver
+//	                                                            │
+//	                              succeeded | pending again | failed | cancelled
+//
+// Plan: when a schedule falls due, the Store inserts one execution and moves the schedule on, in
+// one transaction. An execution is unique per schedule and scheduled time, so that however many
+// nodes plan, none fires twice. What will not run is a row too, with a reason: it is skipped
+// because the execution before is still open (overlap), or because nobody planned it in time
+// (missed; many are one row with a count, and the latest is run).
+//
+// Ring: the Queue carries the execution's ID to a worker. It is a doorbell; a ring that is lost
+// is rung again ten seconds later.
+//
+// Claim: one worker wins the execution. It gets a fence number that grows with every claim, and a
+// lease that it renews while it works. When the lease runs out, another worker takes over; what
+// the first one still tries to record is refused.
+//
+// Run: the Pipeline makes the HTTP call, extracts the records, hands them to the Destination.
+// An error has a [Class], which decides what follows: another attempt after a delay that doubles
+// each time, or the end. Being throttled, stopped or lost costs no attempt. A panic, in a stage
+// or in the host's code, is a failed attempt with its stack.
+//
+// Record: the outcome, the schedule's state and the statistics are written together.
+// An execution that fails for good is a dead letter: it stays listed, can be retried, and holds
+// nothing up. Its schedule has the status failed until an execution succeeds, and goes on.
+//
+// # Using it
+//
+//	sched, err := callsheet.New(memory.New(),
+//	    callsheet.WithDestination("files", files),
+//	    callsheet.WithLogger(slog.Default()))
+//	…
+//	err = sched.Define(ctx, callsheet.Sheet{…}) // what is called, when, and where it goes
+//	…
+//	err = sched.Run(ctx)                        // until ctx ends
+//
+// The package example is a whole program. [Scheduler] lists everything else there is to ask for.
+//
+// Nothing happens before Run or Plan is called: New starts no goroutine, and there is no global
+// state. Everything that Run started has ended when it returns, unless a host's Pipeline does not
+// heed its context, which Run then reports.
+//
+// # Durability
+//
+// This version has one Store, in memory (store/memory): what it keeps ends with the process.
+// The contract that durable Stores will keep is in [Store], and its suite in store/storetest.
+package callsheet

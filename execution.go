@@ -1,0 +1,304 @@
+package callsheet
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// State is where an Execution is in its life.
+//
+//	pending ──claim──▶ running ──▶ succeeded | failed | cancelled
+//	   ▲                  │
+//	   └── retry, hand-back, lost worker
+//
+// An occurrence that is not run is skipped from the start. Succeeded, failed, cancelled and
+// skipped are final; only Retry leads out of failed.
+type State string
+
+const (
+	StatePending   State = "pending"
+	StateRunning   State = "running"
+	StateSucceeded State = "succeeded"
+	StateFailed    State = "failed"
+	StateCancelled State = "cancelled"
+	StateSkipped   State = "skipped"
+)
+
+// States lists all states in the order of an execution's life.
+func States() []State {
+	return []State{StatePending, StateRunning, StateSucceeded, StateFailed, StateCancelled, StateSkipped}
+}
+
+// Final reports whether an execution in this state is over.
+func (s State) Final() bool { return s != StatePending && s != StateRunning }
+
+// Trigger says what made an Execution.
+type Trigger string
+
+const (
+	TriggerSchedule Trigger = "schedule" // an occurrence of the Schedule
+	TriggerManual   Trigger = "manual"   // a call of Execute
+)
+
+// Reasons why an execution is in its state, beyond what the state says. A cancellation carries
+// the caller's own words instead.
+const (
+	ReasonOverlap   = "overlap"         // skipped: the execution before was still pending or running
+	ReasonMissed    = "missed"          // skipped: nobody planned these occurrences in time; see Gap
+	ReasonRetry     = "retry"           // pending: the last attempt failed, another is due
+	ReasonThrottled = "throttled"       // pending: the API asked to wait
+	ReasonHandBack  = "handed back"     // pending: its worker stopped before it was done
+	ReasonLost      = "worker lost"     // pending or failed: its worker vanished
+	ReasonExhausted = "retries spent"   // failed
+	ReasonPermanent = "not retryable"   // failed
+	ReasonCancelled = "cancelled"       // cancelled: without words
+	ReasonDeleted   = "schedule gone"   // cancelled: its Schedule was deleted
+	ReasonRetried   = "retried by hand" // pending: Retry was called
+)
+
+// Limits on what the library puts up with before an execution fails.
+const (
+	// MaxLostWorkers is how many workers may vanish under one execution, by lease expiry, before it
+	// fails instead of being handed to the next.
+	MaxLostWorkers = 3
+	// MaxThrottled is how long an execution may go on being told to wait.
+	MaxThrottled = 24 * time.Hour
+	// maxAttemptHistory bounds Execution.Attempts; the oldest go first.
+	maxAttemptHistory = 100
+)
+
+// An Execution is one occurrence of a Schedule, planned, run or not run: the row that answers
+// "what happened". It is unique per Schedule and scheduled time.
+type Execution struct {
+	ID       string `json:"id"` // UUIDv7
+	Schedule string `json:"schedule"`
+	// ScheduledAt is the occurrence, in UTC with microseconds.
+	ScheduledAt time.Time `json:"scheduled_at"`
+	Trigger     Trigger   `json:"trigger"`
+	State       State     `json:"state"`
+	Reason      string    `json:"reason,omitempty"`
+	// Gap is set on a skipped row that stands for several missed occurrences.
+	Gap *Gap `json:"gap,omitempty"`
+
+	// Attempt counts the attempts spent, the running one included; MaxAttempts is where they end.
+	// A throttled attempt, and one whose worker was lost or stopped, is given back.
+	Attempt     int `json:"attempt"`
+	MaxAttempts int `json:"max_attempts"`
+	// Fence grows with every claim. A write that carries an older one is refused.
+	Fence int64 `json:"fence"`
+	// Worker holds the execution until LeaseUntil, by the Store's clock. Set while running.
+	Worker     string    `json:"worker,omitempty"`
+	LeaseUntil time.Time `json:"lease_until,omitzero"`
+	// NotBefore is when a pending execution may be claimed. Zero means now.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// CancelRequested is set when a running execution was cancelled and its worker has yet to stop.
+	CancelRequested bool `json:"cancel_requested,omitempty"`
+	// LostWorkers counts the workers that vanished under the execution.
+	LostWorkers int `json:"lost_workers,omitempty"`
+
+	CreatedAt  time.Time `json:"created_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"`  // of the last attempt
+	FinishedAt time.Time `json:"finished_at,omitzero"` // set in a final state
+
+	// Result, Class and Error are those of the last attempt.
+	Result
+	Class Class  `json:"class,omitempty"`
+	Error string `json:"error,omitempty"`
+
+	// Attempts is the history, oldest first: the last 100 attempts that ended.
+	Attempts []Attempt `json:"attempts,omitempty"`
+}
+
+// Last returns the last attempt that ended, and whether there is one.
+func (e Execution) Last() (Attempt, bool) {
+	if len(e.Attempts) == 0 {
+		return Attempt{}, false
+	}
+	return e.Attempts[len(e.Attempts)-1], true
+}
+
+// A Gap stands for occurrences that nobody planned in time.
+type Gap struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// Count is how many occurrences there were; AtLeast is set where counting was given up.
+	Count   int  `json:"count"`
+	AtLeast bool `json:"at_least,omitempty"`
+}
+
+// An Attempt is one try of an Execution that has ended.
+type Attempt struct {
+	Number     int       `json:"number"`
+	Fence      int64     `json:"fence"`
+	Worker     string    `json:"worker"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	// Unspent attempts do not count against the retries.
+	Unspent bool `json:"unspent,omitempty"`
+
+	Result
+	Class Class  `json:"class,omitempty"` // empty: it succeeded
+	Error string `json:"error,omitempty"`
+	// Stack is the goroutine's stack where a stage or a host's code panicked.
+	Stack string `json:"stack,omitempty"`
+}
+
+// Duration is how long the attempt ran.
+func (a Attempt) Duration() time.Duration { return a.FinishedAt.Sub(a.StartedAt) }
+
+// A Result is what the Pipeline reports of one attempt. It is filled as far as the attempt came.
+type Result struct {
+	HTTPStatus int     `json:"http_status,omitempty"`
+	Bytes      int64   `json:"bytes,omitempty"`   // of the decompressed answer
+	Records    int64   `json:"records,omitempty"` // extracted
+	Timings    Timings `json:"timings,omitzero"`
+}
+
+// Timings says how long each stage took. A stage that was not reached has zero.
+type Timings struct {
+	Fetch   time.Duration `json:"fetch,omitzero"`
+	Extract time.Duration `json:"extract,omitzero"`
+	Deliver time.Duration `json:"deliver,omitzero"`
+}
+
+// MarshalJSON writes durations as text ("12ms").
+func (t Timings) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Fetch   durationText `json:"fetch,omitzero"`
+		Extract durationText `json:"extract,omitzero"`
+		Deliver durationText `json:"deliver,omitzero"`
+	}{durationText(t.Fetch), durationText(t.Extract), durationText(t.Deliver)})
+}
+
+// UnmarshalJSON reads durations as text ("12ms").
+func (t *Timings) UnmarshalJSON(b []byte) error {
+	v := struct {
+		Fetch   *durationText `json:"fetch"`
+		Extract *durationText `json:"extract"`
+		Deliver *durationText `json:"deliver"`
+	}{(*durationText)(&t.Fetch), (*durationText)(&t.Extract), (*durationText)(&t.Deliver)}
+	return json.Unmarshal(b, &v)
+}
+
+// An Outcome is how an attempt ended and what follows from it. The worker makes it; the Store
+// applies it with [Execution.Finished], guarded by the fence.
+type Outcome struct {
+	ExecutionID string
+	Fence       int64
+	// State is succeeded, failed, cancelled, or pending for another attempt after Delay.
+	State  State
+	Reason string
+	// Delay counts from the Store's now to the time before which no worker may claim the
+	// execution again. Only for pending.
+	Delay time.Duration
+	// Unspent gives the attempt back.
+	Unspent bool
+
+	Result
+	Class Class
+	Error string
+	Stack string
+}
+
+// The life of an Execution. Each of these is a pure function from the row before to the row
+// after; a Store applies them inside its transaction, and writes the result only if the row is
+// still the one it read.
+
+// Claimable reports whether a worker may claim the execution at now.
+func (e Execution) Claimable(now time.Time) bool {
+	return e.State == StatePending && !e.NotBefore.After(now)
+}
+
+// ReadySince is when a pending execution could first be claimed, since it is pending.
+func (e Execution) ReadySince() time.Time {
+	if e.NotBefore.After(e.CreatedAt) {
+		return e.NotBefore
+	}
+	return e.CreatedAt
+}
+
+// Claimed returns the execution in the hands of worker until now + lease.
+func (e Execution) Claimed(worker string, now time.Time, lease time.Duration) Execution {
+	e.State, e.Reason = StateRunning, ""
+	e.Attempt++
+	e.Fence++
+	e.Worker, e.LeaseUntil = worker, now.Add(lease)
+	e.NotBefore = time.Time{}
+	e.StartedAt = now
+	e.Result, e.Class, e.Error = Result{}, "", ""
+	return e
+}
+
+// Held reports whether fence is the one under which the execution is running now. A write by
+// any other is stale.
+func (e Execution) Held(fence int64) bool {
+	return e.State == StateRunning && e.Fence == fence
+}
+
+// Finished returns the execution after the attempt that o describes. A cancellation that came in
+// while the attempt ran turns "again later" into cancelled.
+func (e Execution) Finished(o Outcome, now time.Time) Execution {
+	attempts := append(slices.Clone(e.Attempts), Attempt{
+		Number: e.Attempt, Fence: e.Fence, Worker: e.Worker,
+		StartedAt: e.StartedAt, FinishedAt: now, Unspent: o.Unspent,
+		Result: o.Result, Class: o.Class, Error: o.Error, Stack: o.Stack,
+	})
+	e.Attempts = attempts[max(0, len(attempts)-maxAttemptHistory):]
+	e.Result, e.Class, e.Error = o.Result, o.Class, o.Error
+	if o.Unspent {
+		e.Attempt--
+	}
+	if o.Class == ClassLostWorker {
+		e.LostWorkers++
+	}
+	e.Worker, e.LeaseUntil = "", time.Time{}
+	if e.CancelRequested && (o.State == StatePending || o.State == StateCancelled) {
+		o.State, o.Reason = StateCancelled, e.Reason
+	}
+	e.State, e.Reason = o.State, o.Reason
+	if e.State == StatePending {
+		e.NotBefore = now.Add(o.Delay)
+		return e
+	}
+	e.CancelRequested = false
+	e.FinishedAt = now
+	return e
+}
+
+// Lost returns the outcome of an execution whose lease has run out: another attempt at once,
+// which costs nothing, or failure when too many workers vanished under it.
+func (e Execution) Lost() Outcome {
+	o := Outcome{
+		ExecutionID: e.ID, Fence: e.Fence, State: StatePending, Reason: ReasonLost, Unspent: true,
+		Class: ClassLostWorker, Error: fmt.Sprintf("worker %s did not renew its lease", e.Worker),
+	}
+	if e.LostWorkers+1 >= MaxLostWorkers {
+		o.State = StateFailed
+		o.Error += fmt.Sprintf("; %d workers were lost under this execution", e.LostWorkers+1)
+	}
+	return o
+}
+
+// Cancelled returns the execution after a request to cancel it: a pending one is over, a running
+// one is marked for its worker, a final one is as it was.
+func (e Execution) Cancelled(reason string, now time.Time) Execution {
+	switch e.State {
+	case StatePending:
+		e.State, e.Reason, e.NotBefore, e.FinishedAt = StateCancelled, reason, time.Time{}, now
+	case StateRunning:
+		e.CancelRequested, e.Reason = true, reason
+	}
+	return e
+}
+
+// Reopened returns a failed execution as pending again, with maxAttempts fresh attempts. Its
+// history stays.
+func (e Execution) Reopened(maxAttempts int, now time.Time) Execution {
+	e.State, e.Reason = StatePending, ReasonRetried
+	e.MaxAttempts = e.Attempt + maxAttempts
+	e.LostWorkers = 0
+	e.NotBefore, e.FinishedAt = now, time.Time{}
+	return e
+}

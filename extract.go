@@ -1,0 +1,44 @@
+package callsheet
+
+import (
+	"time"
+
+	"github.com/callsheet-go/callsheet/extract"
+)
+
+// A Record is one extracted row: an ordered list of named values.
+type Record = extract.Record
+
+// A Field says how one named value comes out of a record.
+type Field = extract.Field
+
+// An Extract says how records come out of an answer: a JSONPath to the records, then a field
+// list that is applied to each. Without fields a record is the whole object.
+// The rules are those of [extract.Mapping].
+type Extract struct {
+	// ID is the caller's slug, or a UUIDv7 given by Create when left empty.
+	ID     string            `json:"id"`
+	Name   string            `json:"name,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Records is the path to the records. Empty means "$": the answer's elements if it is an
+	// array, else the answer itself.
+	Records string  `json:"records,omitempty"`
+	Fields  []Field `json:"fields,omitempty"`
+
+	// Version counts the edits, from 1. Update takes the version that was read.
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
+}
+
+// Meta implements [Entity].
+func (e *Extract) Meta() Meta {
+	return Meta{Kind: KindExtract, ID: &e.ID, Labels: e.Labels,
+		Version: &e.Version, CreatedAt: &e.CreatedAt, UpdatedAt: &e.UpdatedAt}
+}
+
+// Mapping returns e as the extract package takes it.
+func (e Extract) Mapping() extract.Mapping {
+	return extract.Mapping{Records: e.Records, Fields: e.Fields}
+}

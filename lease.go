@@ -1,0 +1,129 @@
+package callsheet
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// leases are the executions that a node holds. Times are monotonic: a lease is believed to last
+// from just before the Store was asked, so that it ends here before it ends there.
+type leases struct {
+	mu   sync.Mutex
+	held map[string]*holding // by execution ID; guarded by mu
+	some chan struct{}       // holds one signal that held is no longer empty
+}
+
+type holding struct {
+	call   Call
+	cancel context.CancelCauseFunc
+	expiry *time.Timer // cancels the work with ErrLeaseLost when no renewal comes in time
+}
+
+func newLeases() *leases {
+	return &leases{held: map[string]*holding{}, some: make(chan struct{}, 1)}
+}
+
+// workShare is the part of a lease after which a worker that could not renew stops its work, so
+// that it has stopped before another can begin.
+func workShare(lease time.Duration) time.Duration { return lease * 4 / 5 }
+
+func (l *leases) add(call Call, cancel context.CancelCauseFunc, remaining time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[call.Execution.ID] = &holding{call, cancel, time.AfterFunc(remaining, func() { cancel(ErrLeaseLost) })}
+	if len(l.held) == 1 {
+		select {
+		case l.some <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// remove forgets an execution, and reports whether it was still held under that fence: it is not
+// after abandon.
+func (l *leases) remove(id string, fence int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.held[id]
+	if h == nil || h.call.Execution.Fence != fence {
+		return false
+	}
+	h.expiry.Stop()
+	delete(l.held, id)
+	return true
+}
+
+func (l *leases) all() []*holding {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*holding, 0, len(l.held))
+	for _, h := range l.held {
+		all = append(all, h)
+	}
+	return all
+}
+
+// cancel stops the work on an execution, if this node does it.
+func (n *node) cancel(id string) {
+	n.leases.mu.Lock()
+	defer n.leases.mu.Unlock()
+	if h := n.leases.held[id]; h != nil {
+		h.cancel(ErrCancelled)
+	}
+}
+
+// keepLeases renews what is held, three times in the length of a lease, until ctx ends. It sleeps
+// while nothing is held.
+func (n *node) keepLeases(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.leases.some:
+		}
+		for held := n.leases.all(); len(held) > 0; held = n.leases.all() {
+			timer := time.NewTimer(n.lease / 3)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			n.renew(ctx, n.leases.all())
+		}
+	}
+}
+
+func (n *node) renew(ctx context.Context, holdings []*holding) {
+	if len(holdings) == 0 {
+		return
+	}
+	request := RenewRequest{Lease: n.lease, Held: make([]Held, len(holdings))}
+	for i, h := range holdings {
+		request.Held[i] = Held{h.call.Execution.ID, h.call.Execution.Fence}
+	}
+	asked := time.Now()
+	var renewals []Renewal
+	err := guard(func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, n.lease/3)
+		defer cancel()
+		renewals, err = n.store.Renew(ctx, request)
+		return err
+	})
+	if err != nil {
+		n.log.WarnContext(ctx, "leases could not be renewed", slog.Int("executions", len(holdings)), slog.Any(keyError, err))
+		return // the expiry timers go on
+	}
+	for i, r := range renewals {
+		switch h := holdings[i]; {
+		case r.Err != nil:
+			h.cancel(ErrLeaseLost)
+		case r.CancelRequested:
+			h.cancel(ErrCancelled)
+		default:
+			h.expiry.Reset(workShare(n.lease) - time.Since(asked))
+		}
+	}
+}

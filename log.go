@@ -1,0 +1,66 @@
+package callsheet
+
+import (
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
+// Names of log attributes. They are the same as in JSON.
+const (
+	keySchedule  = "schedule"
+	keyExecution = "execution"
+	keyAttempt   = "attempt"
+	keyScheduled = "scheduled_at"
+	keyReason    = "reason"
+	keyClass     = "class"
+	keyError     = "error"
+	keyStack     = "stack"
+	keyNext      = "next_execution_at"
+	keyKind      = "kind"
+	keyID        = "id"
+)
+
+// attrs are the attributes by which a log line names an execution, and more.
+func attrs(e Execution, more ...slog.Attr) []any {
+	all := make([]any, 0, 3+len(more))
+	all = append(all,
+		slog.String(keySchedule, e.Schedule),
+		slog.String(keyExecution, e.ID),
+		slog.Int(keyAttempt, e.Attempt))
+	for _, a := range more {
+		all = append(all, a)
+	}
+	return all
+}
+
+// resultAttrs describe what an attempt did.
+func resultAttrs(e Execution, took time.Duration) []any {
+	return attrs(e,
+		slog.Time(keyScheduled, e.ScheduledAt),
+		slog.Duration("took", took),
+		slog.Int("http_status", e.HTTPStatus),
+		slog.Int64("bytes", e.Bytes),
+		slog.Int64("records", e.Records))
+}
+
+// guard calls f and turns a panic into a [*PanicError]. It is the one place where panics of
+// hosts' code are caught.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: string(debug.Stack())}
+		}
+	}()
+	return f()
+}
+
+// stackOf returns the stack of the panic in err; empty if it is none.
+func stackOf(err error) string {
+	var p *PanicError
+	if errors.As(err, &p) {
+		return p.Stack
+	}
+	return ""
+}

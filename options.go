@@ -1,0 +1,218 @@
+package callsheet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+)
+
+// An Option changes a default of [New].
+type Option func(*settings) error
+
+// settings are what the options set, with the defaults for what none of them did.
+type settings struct {
+	logger       *slog.Logger
+	queue        Queue
+	workers      int
+	destinations map[string]Destination
+	transport    http.RoundTripper
+	wrap         []func(Pipeline) Pipeline
+	observer     func(context.Context, Execution)
+	workerName   string
+	lease        time.Duration
+	drainTimeout time.Duration
+	planInterval time.Duration
+	retention    Retention
+}
+
+const (
+	defaultWorkers      = 16
+	defaultLease        = 10 * time.Second
+	defaultDrainTimeout = 30 * time.Second
+	defaultPlanInterval = time.Second
+)
+
+func newSettings(opts []Option) (*settings, error) {
+	s := &settings{
+		logger:       slog.New(slog.DiscardHandler),
+		workers:      defaultWorkers,
+		destinations: map[string]Destination{},
+		workerName:   workerName(),
+		lease:        defaultLease,
+		drainTimeout: defaultDrainTimeout,
+		planInterval: defaultPlanInterval,
+		retention:    DefaultRetention(),
+	}
+	var bad faults
+	for _, opt := range opts {
+		bad.add(opt(s))
+	}
+	return s, bad.err()
+}
+
+// workerName tells processes apart, on one machine and on many.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), newID()[24:])
+}
+
+// WithDestination registers a Destination under the name by which Deliveries know it. The host
+// closes what it passes in, after Run has returned.
+func WithDestination(name string, d Destination) Option {
+	return func(s *settings) error {
+		switch {
+		case !validID(name):
+			return &ValidationError{Field: "WithDestination", Value: name, Rule: ruleID}
+		case d == nil:
+			return &ValidationError{Field: "WithDestination", Value: name, Rule: "must not be nil"}
+		case s.destinations[name] != nil:
+			return &ValidationError{Field: "WithDestination", Value: name, Rule: "must be registered once"}
+		}
+		s.destinations[name] = d
+		return nil
+	}
+}
+
+// WithLogger sets where operations are logged, each once. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(s *settings) error {
+		if l != nil {
+			s.logger = l
+		}
+		return nil
+	}
+}
+
+// WithWorkers sets how many executions this process runs at once with its built-in Queue.
+// The default is 16. A Queue given by [WithQueue] has its own setting.
+func WithWorkers(n int) Option {
+	return func(s *settings) error {
+		if n < 1 {
+			return &ValidationError{Field: "WithWorkers", Value: fmt.Sprint(n), Rule: "must be at least 1"}
+		}
+		s.workers = n
+		return nil
+	}
+}
+
+// WithQueue replaces the built-in Queue, which works within this process.
+func WithQueue(q Queue) Option {
+	return func(s *settings) error {
+		s.queue = q
+		return nil
+	}
+}
+
+// WithTransport sets what makes HTTP calls, for tests, proxies, tracing. The default is a
+// transport of the Scheduler's own, without a proxy. The host closes what it passes in.
+func WithTransport(rt http.RoundTripper) Option {
+	return func(s *settings) error {
+		s.transport = rt
+		return nil
+	}
+}
+
+// WithPipeline puts wrap's Pipeline in the place of the default one, which wrap is given and may
+// call, or not. Where it is given several times, the last is outermost.
+func WithPipeline(wrap func(next Pipeline) Pipeline) Option {
+	return func(s *settings) error {
+		s.wrap = append(s.wrap, wrap)
+		return nil
+	}
+}
+
+// WithObserver has f called with every execution after each of its attempts was recorded, and
+// when it ends without one (skipped, cancelled, lost). f is called from many goroutines at once
+// and holds up the worker that calls it; a panic of f is logged and changes nothing.
+func WithObserver(f func(ctx context.Context, e Execution)) Option {
+	return func(s *settings) error {
+		s.observer = f
+		return nil
+	}
+}
+
+// WithWorkerName sets the name under which this process holds executions. It must be unique
+// among the processes that share a Store. The default is made of host name, process ID and
+// random digits.
+func WithWorkerName(name string) Option {
+	return func(s *settings) error {
+		if name == "" {
+			return &ValidationError{Field: "WithWorkerName", Value: name, Rule: "must not be empty"}
+		}
+		s.workerName = name
+		return nil
+	}
+}
+
+// WithLease sets how long a worker holds an execution without renewing it, which is how long a
+// dead worker's execution waits for the next. It is renewed three times in that time.
+// The default is 10 s.
+func WithLease(d time.Duration) Option {
+	return positive("WithLease", d, func(s *settings) { s.lease = d })
+}
+
+// WithDrainTimeout sets how long Run, when it is stopped, lets running executions finish before
+// it hands them back. The default is 30 s.
+func WithDrainTimeout(d time.Duration) Option {
+	return positive("WithDrainTimeout", d, func(s *settings) { s.drainTimeout = d })
+}
+
+// WithPlanInterval sets the longest time between two planning passes. Passes happen at due times
+// in any case; the interval is how soon a schedule created by another process, or a jump of the
+// clock, is seen. The default is 1 s. Tests that simulate days raise it to go faster.
+func WithPlanInterval(d time.Duration) Option {
+	return positive("WithPlanInterval", d, func(s *settings) { s.planInterval = d })
+}
+
+// WithRetention sets how long executions that are over are kept. See [DefaultRetention].
+func WithRetention(r Retention) Option {
+	return func(s *settings) error {
+		s.retention = r
+		return nil
+	}
+}
+
+func positive(name string, d time.Duration, set func(*settings)) Option {
+	return func(s *settings) error {
+		if d <= 0 {
+			return &ValidationError{Field: name, Value: d.String(), Rule: "must be longer than zero"}
+		}
+		set(s)
+		return nil
+	}
+}
+
+// Retention says how long after their end executions are kept, by state. Zero keeps for ever.
+// Statistics keep what they counted.
+type Retention struct {
+	Succeeded time.Duration
+	Failed    time.Duration // dead letters
+	Cancelled time.Duration
+	Skipped   time.Duration
+}
+
+// DefaultRetention keeps dead letters for 30 days and everything else for 7.
+func DefaultRetention() Retention {
+	const day = 24 * time.Hour
+	return Retention{Succeeded: 7 * day, Failed: 30 * day, Cancelled: 7 * day, Skipped: 7 * day}
+}
+
+// before returns, for each state that is not kept for ever, the time before which it goes.
+func (r Retention) before(now time.Time) map[State]time.Time {
+	before := map[State]time.Time{}
+	for state, age := range map[State]time.Duration{
+		StateSucceeded: r.Succeeded, StateFailed: r.Failed,
+		StateCancelled: r.Cancelled, StateSkipped: r.Skipped,
+	} {
+		if age > 0 {
+			before[state] = now.Add(-age)
+		}
+	}
+	return before
+}

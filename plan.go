@@ -1,0 +1,240 @@
+package callsheet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/callsheet-go/callsheet/cron"
+)
+
+const (
+	// planBatch is how many schedules or rings one Store call takes, and maxBatches how many calls
+	// a pass makes: when more falls due than can be planned, the rings must still have their turn.
+	planBatch  = 500
+	maxBatches = 200
+	// unplannable is when a schedule is tried again whose times could not be computed.
+	unplannable = time.Minute
+	// maxCounted is how many missed occurrences are counted one by one.
+	maxCounted = 10_000
+)
+
+// Plan implements Runner.
+func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
+	var report PlanReport
+	p := planner{s: s, ctx: ctx, memo: map[cronKey]occurrences{}}
+	for range maxBatches {
+		result, err := s.store.Plan(ctx, PlanRequest{Limit: planBatch, Decide: p.decide, RingAgain: RingAgain})
+		if err != nil {
+			return report, fmt.Errorf("plan: %w", err)
+		}
+		s.planned(ctx, result.Executions, &report)
+		report.Wake = result.Wake
+		if result.Schedules < planBatch {
+			break
+		}
+	}
+	wake := report.Wake
+	for range maxBatches {
+		result, err := s.store.Ring(ctx, RingRequest{Limit: planBatch, Again: RingAgain})
+		if err != nil {
+			return report, fmt.Errorf("ring: %w", err)
+		}
+		s.ring(ctx, result.IDs...)
+		report.Rung += len(result.IDs)
+		report.Wake = earlier(wake, result.Wake)
+		if len(result.IDs) < planBatch {
+			break
+		}
+	}
+	return report, nil
+}
+
+// planned rings for new executions first, and tells of them after.
+func (s *scheduler) planned(ctx context.Context, executions []Execution, report *PlanReport) {
+	ids := make([]string, 0, len(executions))
+	for _, e := range executions {
+		if e.State == StatePending {
+			ids = append(ids, e.ID)
+		}
+	}
+	s.ring(ctx, ids...)
+	report.Planned += len(ids)
+	report.Skipped += len(executions) - len(ids)
+	debug := s.log.Enabled(ctx, slog.LevelDebug)
+	for _, e := range executions {
+		switch {
+		case e.State == StateSkipped:
+			more := []slog.Attr{slog.Time(keyScheduled, e.ScheduledAt), slog.String(keyReason, e.Reason)}
+			if e.Gap != nil {
+				more = append(more, slog.Int("occurrences", e.Gap.Count))
+			}
+			s.log.WarnContext(ctx, "occurrence skipped", attrs(e, more...)...)
+			s.observe(ctx, e)
+		case debug:
+			s.log.DebugContext(ctx, "execution planned", attrs(e, slog.Time(keyScheduled, e.ScheduledAt))...)
+		}
+	}
+}
+
+// A planner decides what becomes of due schedules. It remembers what it computed during one pass,
+// because many schedules share an expression, a zone and a due time.
+type planner struct {
+	s    *scheduler
+	ctx  context.Context
+	memo map[cronKey]occurrences
+}
+
+// occurrences are those of a cron expression from the first that is due up to now.
+type occurrences struct {
+	first, latest, next time.Time
+	missed              *Gap // those before latest; nil if there are none
+}
+
+// decide runs the latest due occurrence, unless an earlier execution is still open, and accounts
+// for the ones before it.
+func (p *planner) decide(due Due) Decision {
+	sch := due.Schedule
+	o, err := p.occurrences(sch, due.Now)
+	if err != nil {
+		p.s.log.ErrorContext(p.ctx, "schedule cannot be planned", slog.String(keySchedule, sch.ID), slog.Any(keyError, err))
+		return Decision{Next: due.Now.Add(unplannable)}
+	}
+	d := Decision{Next: o.next, Executions: make([]Execution, 0, 2)}
+	if o.missed != nil {
+		e := newExecution(sch, o.missed.First, TriggerSchedule, due.Now)
+		d.Executions = append(d.Executions, e.skipped(ReasonMissed, o.missed))
+	}
+	e := newExecution(sch, o.latest, TriggerSchedule, due.Now)
+	if due.Open > 0 {
+		e = e.skipped(ReasonOverlap, nil)
+	}
+	d.Executions = append(d.Executions, e)
+	return d
+}
+
+func (p *planner) occurrences(sch Schedule, now time.Time) (occurrences, error) {
+	key := cronKey{sch.Cron, sch.Zone}
+	o, ok := p.memo[key]
+	if ok && o.first.Equal(sch.NextExecutionAt) && (o.next.IsZero() || o.next.After(now)) {
+		return o, nil
+	}
+	parsed, err := p.s.crons.get(sch.Cron, sch.Zone)
+	if err != nil {
+		return o, err
+	}
+	o = occurrencesUntil(parsed.Next, sch.NextExecutionAt, now)
+	p.memo[key] = o
+	return o, nil
+}
+
+// occurrencesUntil finds the latest occurrence not after now, the next one, and counts those from
+// first to before the latest. Past maxCounted it finds the latest by jumping back from now.
+func occurrencesUntil(next func(time.Time) time.Time, first, now time.Time) occurrences {
+	o := occurrences{first: first, latest: first}
+	var last time.Time // before latest
+	count, atLeast := 0, false
+	for {
+		o.next = next(o.latest)
+		if o.next.IsZero() || o.next.After(now) {
+			break
+		}
+		if count == maxCounted && !atLeast {
+			atLeast = true
+			last, o.latest = latestTwo(next, now)
+			continue
+		}
+		last, o.latest = o.latest, o.next
+		if !atLeast {
+			count++
+		}
+	}
+	if count > 0 {
+		o.missed = &Gap{First: first.UTC(), Last: last.UTC(), Count: count, AtLeast: atLeast}
+	}
+	return o
+}
+
+// latestTwo returns two occurrences in a row that are close to now and not after it. It is called
+// only where there are many.
+func latestTwo(next func(time.Time) time.Time, now time.Time) (before, latest time.Time) {
+	for back := time.Second; ; back *= 2 {
+		before = next(now.Add(-back))
+		if latest = next(before); !latest.IsZero() && !latest.After(now) {
+			return before, latest
+		}
+	}
+}
+
+// newExecution returns an occurrence of sch, pending.
+func newExecution(sch Schedule, scheduledAt time.Time, trigger Trigger, now time.Time) Execution {
+	return Execution{
+		ID: newID(), Schedule: sch.ID, ScheduledAt: scheduledAt.UTC(), Trigger: trigger,
+		State: StatePending, MaxAttempts: sch.MaxAttempts(), CreatedAt: now,
+	}
+}
+
+// skipped returns e as an occurrence that will not run.
+func (e Execution) skipped(reason string, gap *Gap) Execution {
+	e.State, e.Reason, e.Gap, e.FinishedAt = StateSkipped, reason, gap, e.CreatedAt
+	return e
+}
+
+// nextAfter returns the first occurrence of sch after t; zero if it has none to plan.
+func (s *scheduler) nextAfter(sch Schedule, t time.Time) (time.Time, error) {
+	if !sch.Planned() {
+		return time.Time{}, nil
+	}
+	parsed, err := s.crons.get(sch.Cron, sch.Zone)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return parsed.Next(t).UTC(), nil
+}
+
+// earlier returns the earlier of two times, where zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// A cronCache keeps parsed expressions: many schedules share few.
+type cronCache struct {
+	mu     sync.Mutex
+	parsed map[cronKey]*cron.Schedule // guarded by mu
+}
+
+type cronKey struct{ expr, zone string }
+
+// maxCrons bounds the cache. When it is full it starts anew.
+const maxCrons = 4096
+
+func newCronCache() *cronCache { return &cronCache{parsed: map[cronKey]*cron.Schedule{}} }
+
+func (c *cronCache) get(expr, zone string) (*cron.Schedule, error) {
+	key := cronKey{expr, zone}
+	c.mu.Lock()
+	parsed := c.parsed[key]
+	c.mu.Unlock()
+	if parsed != nil {
+		return parsed, nil
+	}
+	loc, err := loadZone(zone)
+	if err != nil {
+		return nil, fmt.Errorf("load time zone: %w", err)
+	}
+	if parsed, err = cron.Parse(expr, loc); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.parsed) >= maxCrons {
+		clear(c.parsed)
+	}
+	c.parsed[key] = parsed
+	return parsed, nil
+}

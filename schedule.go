@@ -1,0 +1,221 @@
+package callsheet
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ScheduleType says what makes a Schedule run.
+type ScheduleType string
+
+const (
+	// TypeCron runs at the times of a cron expression.
+	TypeCron ScheduleType = "cron"
+	// TypeManual runs only when asked to, by Execute.
+	TypeManual ScheduleType = "manual"
+)
+
+// Status is how a Schedule is doing.
+type Status string
+
+const (
+	// StatusActive: the last execution did not fail, or none has ended yet.
+	StatusActive Status = "active"
+	// StatusPaused: no occurrence is planned until Resume. Execute still works.
+	StatusPaused Status = "paused"
+	// StatusFailed: the last execution failed after its retries. The Schedule goes on, and
+	// returns to active with the next success.
+	StatusFailed Status = "failed"
+)
+
+// Defaults that Create, Update and Define fill in.
+const (
+	DefaultMaxRetries    = 3
+	DefaultRetryDelay    = 10 * time.Second
+	DefaultMaxRetryDelay = 15 * time.Minute
+	DefaultTimeout       = 5 * time.Minute
+
+	// NoRetries as a Schedule's MaxRetries means that one attempt is all.
+	NoRetries = -1
+)
+
+// A Schedule says when a Request runs, what is done with the answer, and how failures are
+// treated. It points at a Request, and optionally at an Extract and a Delivery.
+//
+// The host sets the fields up to PauseAfterFailures; the library fills in their defaults when the
+// Schedule enters it, and keeps the rest.
+type Schedule struct {
+	// ID is the caller's slug, or a UUIDv7 given by Create when left empty.
+	ID     string            `json:"id"`
+	Name   string            `json:"name,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Type is cron or manual. Empty means cron if Cron is set, else manual.
+	Type ScheduleType `json:"type"`
+	// Disabled schedules are not planned and cannot be executed.
+	Disabled bool `json:"disabled,omitempty"`
+	// Cron is an expression as [github.com/callsheet-go/callsheet/cron.Parse] takes it: five
+	// fields, or six with seconds first.
+	Cron string `json:"cron,omitempty"`
+	// Zone is the IANA name of the time zone that Cron is read in. Empty means UTC.
+	Zone string `json:"zone,omitempty"`
+
+	// Request, Extract and Delivery are IDs. Without an Extract records are whole objects;
+	// without a Delivery they are counted and dropped; without both the answer is not looked into.
+	Request  string `json:"request"`
+	Extract  string `json:"extract,omitempty"`
+	Delivery string `json:"delivery,omitempty"`
+
+	// MaxRetries is how often an execution is tried again after its first attempt failed.
+	// Zero means 3; NoRetries (-1) means never.
+	MaxRetries int `json:"max_retries"`
+	// RetryDelay is the wait before the first retry. It doubles with each further one, ±25% at
+	// random, up to MaxRetryDelay. Zero means 10 s.
+	RetryDelay time.Duration `json:"retry_delay"`
+	// MaxRetryDelay caps the wait between retries. Zero means 15 minutes, or RetryDelay if that
+	// is longer.
+	MaxRetryDelay time.Duration `json:"max_retry_delay"`
+	// Timeout bounds one attempt: fetch, extract and deliver together. Zero means 5 minutes.
+	Timeout time.Duration `json:"timeout"`
+	// PauseAfterFailures pauses the Schedule after this many failed executions in a row.
+	// Zero means never.
+	PauseAfterFailures int `json:"pause_after_failures,omitempty"`
+
+	// CronDescription says what Cron means, for people: "every 6 hours". Set by the library.
+	CronDescription string `json:"cron_description,omitempty"`
+
+	// Version counts the edits, from 1. Update takes the version that was read.
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
+
+	ScheduleState
+}
+
+// ScheduleState is what the library keeps about a Schedule. Create and Update ignore what the
+// caller puts there.
+type ScheduleState struct {
+	Status      Status    `json:"status"`
+	PauseReason string    `json:"pause_reason,omitempty"`
+	PausedAt    time.Time `json:"paused_at,omitzero"`
+
+	// ConsecutiveFailures counts failed executions since the last success, the first of them at
+	// FailingSince.
+	ConsecutiveFailures int       `json:"consecutive_failures,omitempty"`
+	FailingSince        time.Time `json:"failing_since,omitzero"`
+
+	// ExecutionCount counts executions that succeeded or failed, FailureCount those that failed
+	// since the last ResetFailures.
+	ExecutionCount int64 `json:"execution_count"`
+	FailureCount   int64 `json:"failure_count"`
+
+	// LastExecutedAt is when the last attempt that ended an execution had begun.
+	LastExecutedAt time.Time `json:"last_executed_at,omitzero"`
+	// NextExecutionAt is the next occurrence to be planned. Zero means none.
+	NextExecutionAt time.Time `json:"next_execution_at,omitzero"`
+}
+
+// MarshalJSON writes durations as text ("30s").
+func (s Schedule) MarshalJSON() ([]byte, error) {
+	type plain Schedule
+	return json.Marshal(struct {
+		plain
+		RetryDelay    durationText `json:"retry_delay"`
+		MaxRetryDelay durationText `json:"max_retry_delay"`
+		Timeout       durationText `json:"timeout"`
+	}{plain(s), durationText(s.RetryDelay), durationText(s.MaxRetryDelay), durationText(s.Timeout)})
+}
+
+// UnmarshalJSON reads durations as text ("30s").
+func (s *Schedule) UnmarshalJSON(b []byte) error {
+	type plain Schedule
+	v := struct {
+		*plain
+		RetryDelay    *durationText `json:"retry_delay"`
+		MaxRetryDelay *durationText `json:"max_retry_delay"`
+		Timeout       *durationText `json:"timeout"`
+	}{(*plain)(s), (*durationText)(&s.RetryDelay), (*durationText)(&s.MaxRetryDelay), (*durationText)(&s.Timeout)}
+	return json.Unmarshal(b, &v)
+}
+
+// Meta implements [Entity].
+func (s *Schedule) Meta() Meta {
+	uses := make([]Ref, 0, 3)
+	for _, ref := range [...]Ref{{KindRequest, s.Request}, {KindExtract, s.Extract}, {KindDelivery, s.Delivery}} {
+		if ref.ID != "" {
+			uses = append(uses, ref)
+		}
+	}
+	return Meta{Kind: KindSchedule, ID: &s.ID, Labels: s.Labels, Uses: uses,
+		Version: &s.Version, CreatedAt: &s.CreatedAt, UpdatedAt: &s.UpdatedAt}
+}
+
+// Planned reports whether the Schedule has occurrences that a planning pass would take.
+func (s Schedule) Planned() bool {
+	return s.Type != TypeManual && !s.Disabled && s.Status != StatusPaused
+}
+
+// MaxAttempts is how many attempts an execution of the Schedule may spend.
+func (s Schedule) MaxAttempts() int { return max(s.MaxRetries, 0) + 1 }
+
+// The life of a Schedule's state. Each of these is a pure function from the state before to the
+// state after; a Store applies them inside its transaction.
+
+// Paused returns the state after a pause.
+func (s ScheduleState) Paused(reason string, now time.Time) ScheduleState {
+	s.Status, s.PauseReason, s.PausedAt = StatusPaused, reason, now
+	s.NextExecutionAt = time.Time{}
+	return s
+}
+
+// Resumed returns the state after the end of a pause; next is the first occurrence after now.
+// The count of failures in a row starts anew.
+func (s ScheduleState) Resumed(next time.Time) ScheduleState {
+	s.Status, s.PauseReason, s.PausedAt = StatusActive, "", time.Time{}
+	s.ConsecutiveFailures, s.FailingSince = 0, time.Time{}
+	s.NextExecutionAt = next
+	return s
+}
+
+// FailuresReset returns the state without its failures.
+func (s ScheduleState) FailuresReset() ScheduleState {
+	if s.Status == StatusFailed {
+		s.Status = StatusActive
+	}
+	s.FailureCount, s.ConsecutiveFailures, s.FailingSince = 0, 0, time.Time{}
+	return s
+}
+
+// Recorded returns the Schedule's state after one of its executions changed from before to after:
+// counters, status, and the pause after too many failures in a row. Every Store calls it when it
+// writes the end of an execution, in the same transaction.
+func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState {
+	st := s.ScheduleState
+	if before.State == after.State {
+		return st
+	}
+	switch after.State {
+	case StateSucceeded:
+		st.ExecutionCount++
+		st.LastExecutedAt = after.StartedAt
+		st.ConsecutiveFailures, st.FailingSince = 0, time.Time{}
+		if st.Status == StatusFailed {
+			st.Status = StatusActive
+		}
+	case StateFailed:
+		st.ExecutionCount++
+		st.FailureCount++
+		st.LastExecutedAt = after.StartedAt
+		st.ConsecutiveFailures++
+		if st.FailingSince.IsZero() {
+			st.FailingSince = now
+		}
+		if st.Status == StatusActive {
+			st.Status = StatusFailed
+		}
+		if s.PauseAfterFailures > 0 && st.ConsecutiveFailures >= s.PauseAfterFailures && st.Status != StatusPaused {
+			st = st.Paused(pausedByFailures(st.ConsecutiveFailures), now)
+		}
+	}
+	return st
+}

@@ -1,0 +1,58 @@
+package callsheet
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Source is an API: its base URL and what every call to it shares. Requests point at it.
+//
+// The zero value of every field but BaseURL is useful. A Source is a plain value; a Store keeps
+// its own copy.
+type Source struct {
+	// ID is the caller's slug ("usgs"), at most 128 letters, digits, '.', '_' and '-', or a UUIDv7
+	// given by Create when left empty.
+	ID     string            `json:"id"`
+	Name   string            `json:"name,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// BaseURL is absolute, http or https, without user info and fragment.
+	BaseURL string `json:"base_url"`
+	// Headers are sent with every call. A Request's header of the same name wins.
+	Headers map[string]string `json:"headers,omitempty"`
+	// Timeout bounds one whole HTTP conversation, body included. Zero means 30 seconds.
+	Timeout time.Duration `json:"timeout,omitzero"`
+	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut.
+	// Zero means 16 MiB.
+	MaxBodyBytes int64 `json:"max_body_bytes,omitzero"`
+
+	// Version counts the edits, from 1. Update takes the version that was read.
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
+}
+
+// MarshalJSON writes durations as text ("30s").
+func (s Source) MarshalJSON() ([]byte, error) {
+	type plain Source
+	return json.Marshal(struct {
+		plain
+		Timeout durationText `json:"timeout,omitzero"`
+	}{plain(s), durationText(s.Timeout)})
+}
+
+// UnmarshalJSON reads durations as text ("30s").
+func (s *Source) UnmarshalJSON(b []byte) error {
+	type plain Source
+	v := struct {
+		*plain
+		Timeout *durationText `json:"timeout"`
+	}{(*plain)(s), (*durationText)(&s.Timeout)}
+	return json.Unmarshal(b, &v)
+}
+
+// Meta implements [Entity].
+func (s *Source) Meta() Meta {
+	return Meta{Kind: KindSource, ID: &s.ID, Labels: s.Labels,
+		Version: &s.Version, CreatedAt: &s.CreatedAt, UpdatedAt: &s.UpdatedAt}
+}

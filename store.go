@@ -1,0 +1,273 @@
+package callsheet
+
+import (
+	"context"
+	"time"
+)
+
+// A Store keeps Definitions, Executions and statistics. It is the only place where state lives,
+// and the only judge of races. Implementations are proven by the suite in store/storetest.
+//
+// Every method is atomic: it happens as a whole or, when it returns an error, not at all; and
+// two calls happen one after the other, in some order, as far as a caller can tell. All may be
+// called from many goroutines, and in a Store that several processes share, from many machines.
+// A Store keeps copies: values that went in or came out may be changed by the caller, except
+// those for which a method says that they are shared.
+//
+// A Store has no opinion. What follows from what is decided by the pure functions of this
+// package (Execution.Claimed, Finished, …, Schedule.Recorded, Tally.Applied); the Store applies them
+// and sees to it that each is applied to the row as it is.
+type Store interface {
+	DefinitionStore
+	PlanStore
+	WorkStore
+	LedgerStore
+}
+
+// A DefinitionStore keeps Sources, Requests, Extracts, Deliveries and Schedules. What comes in
+// has been validated, but for what only the Store can judge: IDs taken, versions, references.
+type DefinitionStore interface {
+	// The collections keep the promises of [Collection]. A reference to what is not there is a
+	// [*ValidationError]. Deleting a Schedule cancels its pending executions (ReasonDeleted),
+	// asks its running ones to stop, and leaves its history until that is pruned.
+	//
+	// Of the ScheduleState that comes in, only NextExecutionAt is taken: the occurrence that
+	// follows from what is defined or edited, worked out by the caller. The rest is active and
+	// zero for a new Schedule and stays as it is for one that is there. A paused Schedule keeps
+	// NextExecutionAt zero, and Define leaves one that is equal, its state aside, untouched.
+	Sources() Collection[Source]
+	Requests() Collection[Request]
+	Extracts() Collection[Extract]
+	Deliveries() Collection[Delivery]
+	Schedules() Collection[Schedule]
+
+	// Define creates what is not there and updates what differs, all of the Sheet or nothing.
+	// A Definition that is there and equal keeps its Version; one with a Version is updated
+	// only if that is the Version kept. References may point into the Sheet or to what is kept.
+	Define(ctx context.Context, sheet Sheet) error
+
+	// ChangeSchedule replaces a Schedule's state by what change makes of the Schedule as it is,
+	// and returns the Schedule after. The Version stays. An error of change is returned as it is
+	// and changes nothing. change is pure and may be called more than once.
+	ChangeSchedule(ctx context.Context, id string, change func(Schedule) (ScheduleState, error)) (Schedule, error)
+}
+
+// A PlanStore turns due schedules into executions, and knows which executions wait for a ring.
+//
+// What Plan, Insert and Reopen return counts as rung: whoever called them rings at once. Should
+// that ring be lost, Ring finds the execution after PlanRequest.RingAgain, or [RingAgain].
+type PlanStore interface {
+	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
+	// each calls Decide, inserts the executions it returns and moves NextExecutionAt on, in one
+	// transaction. A schedule that another planner is taking is passed over. An execution whose
+	// (Schedule, ScheduledAt) is already there is not inserted.
+	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
+
+	// Insert adds one pending execution. ScheduledAt is moved on by whole microseconds until the
+	// key (Schedule, ScheduledAt) is free. It returns the execution as kept, or a
+	// [*NotFoundError] for its Schedule.
+	Insert(ctx context.Context, e Execution) (Execution, error)
+
+	// Ring returns up to Limit pending executions whose NotBefore has come and whose bell was not
+	// rung for at least Again, longest waiting first, and notes that it rings now.
+	Ring(ctx context.Context, r RingRequest) (RingResult, error)
+}
+
+// RingAgain is how long a ring may go unanswered before it is rung again.
+const RingAgain = 10 * time.Second
+
+// A PlanRequest says how Plan plans.
+type PlanRequest struct {
+	Limit  int // schedules at most; zero means 100
+	Decide func(Due) Decision
+	// RingAgain is how long after Plan the executions it returns count as rung.
+	RingAgain time.Duration
+}
+
+// Due is a schedule whose next occurrence has come. Its maps are shared and must not be changed.
+type Due struct {
+	Schedule Schedule
+	Open     int       // its executions that are pending or running
+	Now      time.Time // the Store's clock
+}
+
+// A Decision is what becomes of a due schedule.
+type Decision struct {
+	Executions []Execution // pending or skipped
+	Next       time.Time   // the next occurrence; zero for none
+}
+
+// A PlanResult is what a Plan call did.
+type PlanResult struct {
+	Executions []Execution // inserted, pending and skipped
+	Schedules  int         // due schedules that were taken
+	// Wake is when the next schedule falls due, by the Store's clock; zero if none does. It is
+	// past when the Limit was reached.
+	Wake time.Time
+}
+
+// A RingRequest says which executions Ring returns.
+type RingRequest struct {
+	Limit int // executions at most; zero means 100
+	Again time.Duration
+}
+
+// A RingResult is what a Ring call found.
+type RingResult struct {
+	IDs []string
+	// Wake is when the next pending execution wants a ring; zero if none does.
+	Wake time.Time
+}
+
+// A WorkStore takes executions from pending to their end.
+type WorkStore interface {
+	// Claim gives the executions that are claimable ([Execution.Claimable]) to worker, and
+	// returns each with all that its Pipeline needs. One that is not claimable, for whatever
+	// reason, is left out: somebody else has it, or nobody needs to.
+	// The Definitions in the Calls are shared and must not be changed.
+	Claim(ctx context.Context, c ClaimRequest) ([]Call, error)
+
+	// Renew extends leases to the Store's now + Lease, and says for each what became of it.
+	// The results are in the order of r.Held.
+	Renew(ctx context.Context, r RenewRequest) ([]Renewal, error)
+
+	// Finish applies outcomes. An outcome whose execution is not [Execution.Held] under its
+	// Fence changes nothing but the count of stale writes, and has the Err ErrStaleFence. With
+	// the execution go its Schedule's state ([Schedule.Recorded]) and the tallies.
+	// The results are in the order of outcomes; an error is for all.
+	Finish(ctx context.Context, outcomes []Outcome) ([]Finish, error)
+
+	// Reclaim ends up to limit running executions whose lease has run out, by [Execution.Lost],
+	// and returns them as they are then.
+	Reclaim(ctx context.Context, limit int) ([]Execution, error)
+
+	// Cancel applies [Execution.Cancelled] and returns the execution after, or a [*NotFoundError].
+	Cancel(ctx context.Context, executionID, reason string) (Execution, error)
+
+	// Reopen applies [Execution.Reopened] to a failed execution and returns it. One that is not
+	// failed is a [*ConflictError]; one that is not there, or whose Schedule is not, a
+	// [*NotFoundError].
+	Reopen(ctx context.Context, executionID string) (Execution, error)
+}
+
+// A ClaimRequest names executions and who wants them.
+type ClaimRequest struct {
+	ExecutionIDs []string
+	Worker       string
+	Lease        time.Duration
+}
+
+// A Held names an execution that a worker believes to hold.
+type Held struct {
+	ExecutionID string
+	Fence       int64
+}
+
+// A RenewRequest names the executions whose leases are to be extended.
+type RenewRequest struct {
+	Held  []Held
+	Lease time.Duration
+}
+
+// A Renewal says what became of a lease: extended, or Err is ErrStaleFence.
+type Renewal struct {
+	CancelRequested bool
+	Err             error
+}
+
+// A Finish says what became of an Outcome: the execution and its Schedule after it (nil if
+// that was deleted), or Err is ErrStaleFence.
+type Finish struct {
+	Execution Execution
+	Schedule  *Schedule
+	Err       error
+}
+
+// A LedgerStore answers questions about what happened, and forgets it in time.
+type LedgerStore interface {
+	// Execution returns one execution, or a [*NotFoundError].
+	Execution(ctx context.Context, id string) (Execution, error)
+
+	// Executions returns the executions that match q, latest scheduled first.
+	Executions(ctx context.Context, q ExecutionQuery) (Page[Execution], error)
+
+	// Tally returns the sum over all executions ever, pruned ones included, and a page of
+	// schedules' own, in the order of their IDs. A schedule without executions has the zero Tally;
+	// one that was deleted is not listed, but counts in the total.
+	Tally(ctx context.Context, q StatsQuery) (total Tally, page Page[ScheduleTally], err error)
+
+	// Survey finds what a monitor reports. It costs what it finds, not what is kept.
+	Survey(ctx context.Context, q SurveyQuery) (Survey, error)
+
+	// Soonest returns up to limit planned schedules by NextExecutionAt. With ids, only those.
+	Soonest(ctx context.Context, limit int, ids ...string) ([]Schedule, error)
+
+	// Prune deletes up to limit final executions that ended before the time given for their
+	// state, and returns how many. States without a time are kept. Tallies keep what they counted.
+	Prune(ctx context.Context, before map[State]time.Time, limit int) (int, error)
+}
+
+// An ExecutionQuery selects executions. The zero query selects all, the first 100.
+type ExecutionQuery struct {
+	Schedule string  // empty: of all schedules
+	States   []State // empty: in any state
+	// From and To bound ScheduledAt: From ≤ ScheduledAt < To. Zero is open.
+	From, To time.Time
+	// After is the Next of the page before.
+	After string
+	// Limit is the size of a page: at most 1000, zero means 100.
+	Limit int
+}
+
+// A StatsQuery selects the schedules whose statistics are listed, a page at a time.
+type StatsQuery struct {
+	Schedules []string // empty: all
+	After     string
+	Limit     int // at most 1000, zero means 100
+}
+
+// A ScheduleTally is the Tally of one Schedule.
+type ScheduleTally struct {
+	Schedule string
+	Tally    Tally
+}
+
+// A SurveyQuery says what counts as worth reporting.
+type SurveyQuery struct {
+	// Overdue is how long an occurrence may be due without being planned, or an execution ready
+	// without being claimed.
+	Overdue time.Duration
+	// Limit is how many of each are listed.
+	Limit int
+}
+
+// A Survey is what a Store found. Each list is bounded by the query's Limit and begins with what
+// has been so the longest; each count is of all.
+type Survey struct {
+	Now time.Time // the Store's clock
+
+	// Failed schedules' last execution failed, whether they go on or were paused; by FailingSince.
+	Failed      []Schedule
+	FailedCount int
+	// NeverRun schedules are not disabled and none of their executions has succeeded or failed; by CreatedAt.
+	NeverRun      []Schedule
+	NeverRunCount int
+	// Unplanned schedules have had a NextExecutionAt in the past for longer than Overdue.
+	Unplanned      []Schedule
+	UnplannedCount int
+	// Unclaimed executions have been pending and ready for longer than Overdue.
+	Unclaimed      []Execution
+	UnclaimedCount int
+	// Stuck executions are running with a lease that has run out, or for longer than their
+	// Schedule's Timeout and Overdue together.
+	Stuck      []Execution
+	StuckCount int
+	// DeadLetters are failed executions, by FinishedAt.
+	DeadLetters     []Execution
+	DeadLetterCount int
+
+	Pending int // executions in that state
+	Running int
+	// OldestReady is the ScheduledAt of the pending execution that has been ready the longest.
+	OldestReady time.Time
+}

@@ -1,0 +1,74 @@
+package callsheet
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"time"
+)
+
+// An Occurrence is a time at which a Schedule will run.
+type Occurrence struct {
+	Schedule string    `json:"schedule"`
+	At       time.Time `json:"at"` // in the Schedule's time zone
+}
+
+// Upcoming implements Viewer.
+func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) ([]Occurrence, error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	// Of the n soonest occurrences none can be of a schedule that is not among the n soonest.
+	soonest, err := s.store.Soonest(ctx, n, scheduleIDs...)
+	if err != nil {
+		return nil, fmt.Errorf("list upcoming: %w", err)
+	}
+	queue := make(comingQueue, 0, len(soonest))
+	for _, sch := range soonest {
+		parsed, err := s.crons.get(sch.Cron, sch.Zone)
+		if err != nil {
+			return nil, fmt.Errorf("list upcoming of schedule %q: %w", sch.ID, err)
+		}
+		queue = append(queue, coming{
+			Occurrence: Occurrence{sch.ID, sch.NextExecutionAt.In(parsed.Location())},
+			next:       parsed.Next,
+		})
+	}
+	heap.Init(&queue)
+	occurrences := make([]Occurrence, 0, min(n, maxPageSize))
+	for len(queue) > 0 && len(occurrences) < n {
+		soonest := &queue[0]
+		occurrences = append(occurrences, soonest.Occurrence)
+		if soonest.At = soonest.next(soonest.At); soonest.At.IsZero() {
+			heap.Pop(&queue)
+		} else {
+			heap.Fix(&queue, 0)
+		}
+	}
+	return occurrences, nil
+}
+
+// coming is a schedule's next occurrence that was not listed yet.
+type coming struct {
+	Occurrence
+	next func(time.Time) time.Time
+}
+
+// comingQueue is a heap by time, then ID.
+type comingQueue []coming
+
+func (q comingQueue) Len() int { return len(q) }
+func (q comingQueue) Less(i, j int) bool {
+	if q[i].At.Equal(q[j].At) {
+		return q[i].Schedule < q[j].Schedule
+	}
+	return q[i].At.Before(q[j].At)
+}
+func (q comingQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *comingQueue) Push(x any)   { *q = append(*q, x.(coming)) }
+func (q *comingQueue) Pop() any {
+	last := len(*q) - 1
+	x := (*q)[last]
+	*q = (*q)[:last]
+	return x
+}

@@ -1,0 +1,238 @@
+package callsheet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+const (
+	// finishAgain is the pause before an outcome is written again that the Store did not take.
+	finishAgain = 200 * time.Millisecond
+	// jitter is the share by which a retry's delay varies, either way.
+	jitter = 0.25
+	// maxErrorText bounds the error text that is kept, in bytes.
+	maxErrorText = 2000
+	maxStack     = 8000
+)
+
+// handle answers a ring: it claims the execution and sees one attempt through. A ring for an
+// execution that somebody else has, or that is not due, is nothing.
+func (n *node) handle(ctx context.Context, id string) {
+	var calls []Call
+	asked := time.Now()
+	err := guard(func() (err error) {
+		calls, err = n.store.Claim(ctx, ClaimRequest{ExecutionIDs: []string{id}, Worker: n.workerName, Lease: n.lease})
+		return err
+	})
+	if err != nil {
+		n.log.WarnContext(ctx, "claim broke off, rings again", slog.String(keyExecution, id), slog.Any(keyError, err))
+		return
+	}
+	for _, call := range calls {
+		n.attempt(call, workShare(n.lease)-time.Since(asked))
+	}
+}
+
+// attempt runs the Pipeline for a claimed execution and records what came of it.
+func (n *node) attempt(call Call, leaseLeft time.Duration) {
+	ctx, cancel := context.WithCancelCause(n.work)
+	defer cancel(nil)
+	ctx, cancelTimeout := context.WithTimeoutCause(ctx, call.Schedule.Timeout, ErrTimeout)
+	defer cancelTimeout()
+	if n.log.Enabled(ctx, slog.LevelDebug) {
+		n.log.DebugContext(ctx, "attempt started", attrs(call.Execution)...)
+	}
+	n.leases.add(call, cancel, leaseLeft)
+	var result Result
+	err := guard(func() (err error) {
+		result, err = n.pipeline.Run(ctx, call)
+		return err
+	})
+	// Why the context ended says more than what the Pipeline made of it.
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	outcome := n.judge(call, result, err)
+	n.record(ctx, call, outcome)
+	n.leases.remove(call.Execution.ID, call.Execution.Fence)
+}
+
+// judge makes the outcome of an attempt that has ended with result and err.
+func (n *node) judge(call Call, result Result, err error) Outcome {
+	o := judge(call.Execution, call.Schedule, result, err, now(), rand.Float64())
+	o.Error = cut(o.Error, maxErrorText)
+	o.Stack = cut(stackOf(err), maxStack)
+	return o
+}
+
+// judge decides what follows from an attempt that ended with result and err: the end of the
+// execution, or another attempt and when. random is in [0,1).
+func judge(e Execution, sch Schedule, result Result, err error, now time.Time, random float64) Outcome {
+	o := Outcome{ExecutionID: e.ID, Fence: e.Fence, State: StateSucceeded, Result: result}
+	if err == nil {
+		return o
+	}
+	o.Class, o.Error = Classify(err), err.Error()
+	o.Unspent = !o.Class.Spends()
+	wait := retryAfter(err)
+	switch {
+	case errors.Is(err, ErrStopping):
+		o.State, o.Reason = StatePending, ReasonHandBack
+	case o.Class == ClassCancelled:
+		o.State, o.Reason = StateCancelled, ReasonCancelled
+	case o.Class == ClassThrottled && now.Sub(e.CreatedAt) < MaxThrottled:
+		o.State, o.Reason = StatePending, ReasonThrottled
+		o.Delay = max(wait, backoff(sch, throttledInARow(e)+1, random))
+	case !o.Class.Retryable():
+		o.State, o.Reason = StateFailed, ReasonPermanent
+	case o.Class == ClassThrottled, e.Attempt >= e.MaxAttempts:
+		o.State, o.Reason = StateFailed, ReasonExhausted
+	default:
+		o.State, o.Reason = StatePending, ReasonRetry
+		o.Delay = max(wait, backoff(sch, retriesSpent(e, sch)+1, random))
+	}
+	return o
+}
+
+// backoff is the delay before the n-th retry, from 1: the schedule's delay, doubled with each,
+// varied at random, capped.
+func backoff(sch Schedule, n int, random float64) time.Duration {
+	delay := sch.RetryDelay
+	for ; n > 1 && delay < sch.MaxRetryDelay; n-- {
+		delay *= 2
+	}
+	delay = time.Duration(float64(delay) * (1 - jitter + 2*jitter*random))
+	return min(delay, sch.MaxRetryDelay)
+}
+
+// retriesSpent is how many retries came before the running attempt, since the last Reopen.
+func retriesSpent(e Execution, sch Schedule) int {
+	return max(0, sch.MaxAttempts()-(e.MaxAttempts-e.Attempt)-1)
+}
+
+// throttledInARow counts the attempts at the end of the history that were throttled.
+func throttledInARow(e Execution) int {
+	n := 0
+	for i := len(e.Attempts) - 1; i >= 0 && e.Attempts[i].Class == ClassThrottled; i-- {
+		n++
+	}
+	return n
+}
+
+// record writes an outcome, and tells of it. ctx carries values only: it may have ended.
+func (n *node) record(ctx context.Context, call Call, o Outcome) {
+	ctx = context.WithoutCancel(ctx)
+	finish, err := n.finish(ctx, o)
+	switch {
+	case err != nil:
+		n.log.ErrorContext(ctx, "outcome could not be recorded, lease will expire",
+			attrs(call.Execution, slog.String("state", string(o.State)), slog.Any(keyError, err))...)
+		return
+	case finish.Err != nil:
+		n.log.WarnContext(ctx, "outcome refused", attrs(call.Execution, slog.Any(keyError, finish.Err))...)
+		return
+	}
+	n.tell(ctx, call, finish, o)
+	n.observe(ctx, finish.Execution)
+	if e := finish.Execution; e.State == StatePending {
+		n.alarm.set(e.NotBefore)
+	}
+}
+
+// finish writes an outcome. While the Store does not answer it tries again, for as long as the
+// lease lasts.
+func (n *node) finish(ctx context.Context, o Outcome) (Finish, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.lease)
+	defer cancel()
+	for {
+		var finishes []Finish
+		err := guard(func() (err error) {
+			finishes, err = n.store.Finish(ctx, []Outcome{o})
+			return err
+		})
+		if err == nil && len(finishes) == 1 {
+			return finishes[0], nil
+		}
+		if err == nil {
+			return Finish{}, fmt.Errorf("store answered %d outcomes of 1", len(finishes))
+		}
+		timer := time.NewTimer(finishAgain)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return Finish{}, err
+		}
+	}
+}
+
+// tell logs the end of an attempt.
+func (n *node) tell(ctx context.Context, call Call, f Finish, o Outcome) {
+	level, text := slog.LevelInfo, "execution succeeded"
+	switch f.Execution.State {
+	case StatePending:
+		level, text = slog.LevelWarn, "attempt failed, another follows"
+		if o.Class == ClassCancelled {
+			level, text = slog.LevelInfo, "execution handed back"
+		}
+	case StateFailed:
+		level, text = slog.LevelError, "execution failed"
+	case StateCancelled:
+		text = "execution cancelled"
+	}
+	if !n.log.Enabled(ctx, level) {
+		return
+	}
+	e := f.Execution
+	e.Attempt = call.Execution.Attempt // the one that ended, given back or not
+	last, _ := e.Last()
+	args := resultAttrs(e, last.Duration())
+	if e.Reason != "" {
+		args = append(args, slog.String(keyReason, e.Reason))
+	}
+	if o.Error != "" {
+		args = append(args, slog.String(keyClass, string(o.Class)), slog.String(keyError, o.Error))
+	}
+	if e.State == StatePending {
+		args = append(args, slog.Time("not_before", e.NotBefore))
+	}
+	if o.Stack != "" {
+		args = append(args, slog.String(keyStack, o.Stack))
+	}
+	n.log.Log(ctx, level, text, args...)
+	if sch := f.Schedule; sch != nil && sch.Status == StatusPaused && call.Schedule.Status != StatusPaused && e.State == StateFailed {
+		n.log.WarnContext(ctx, "schedule paused", slog.String(keySchedule, sch.ID), slog.String(keyReason, sch.PauseReason))
+	}
+}
+
+// abandon hands back what is still held after the context of its work has ended and the grace is
+// over. Its Pipeline goes on for itself; the fence keeps it from recording anything.
+func (n *node) abandon() error {
+	var left []error
+	for _, h := range n.leases.all() {
+		e := h.call.Execution
+		if !n.leases.remove(e.ID, e.Fence) {
+			continue
+		}
+		left = append(left, fmt.Errorf("pipeline did not return: schedule %q, execution %s", e.Schedule, e.ID))
+		n.record(n.work, h.call, judge(e, h.call.Schedule, Result{}, ErrStopping, now(), 0))
+	}
+	return errors.Join(left...)
+}
+
+// pausedByFailures is the reason of a pause after n failures in a row.
+func pausedByFailures(n int) string { return fmt.Sprintf("%d failures in a row", n) }
+
+// cut shortens text to at most n bytes, and says so.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	const mark = "… (cut)"
+	return strings.ToValidUTF8(text[:n-len(mark)], "") + mark
+}
