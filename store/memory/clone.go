@@ -1,0 +1,97 @@
+package memory
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+// What goes in and what comes out is cloned, so that nobody holds a map or slice that is kept.
+// Empty ones become nil: a Definition means the same with either, and is equal to itself.
+
+func cloneSource(s callsheet.Source) callsheet.Source {
+	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
+	return s
+}
+
+func cloneRequest(r callsheet.Request) callsheet.Request {
+	r.Labels, r.Query, r.Headers = cloneMap(r.Labels), cloneMap(r.Query), cloneMap(r.Headers)
+	return r
+}
+
+func cloneExtract(e callsheet.Extract) callsheet.Extract {
+	e.Labels, e.Fields = cloneMap(e.Labels), cloneSlice(e.Fields)
+	for i := range e.Fields {
+		e.Fields[i].Default = cloneValue(e.Fields[i].Default)
+	}
+	return e
+}
+
+// cloneValue clones a value as JSON knows them.
+func cloneValue(v any) any {
+	switch v := v.(type) {
+	case []any:
+		all := slices.Clone(v)
+		for i := range all {
+			all[i] = cloneValue(all[i])
+		}
+		return all
+	case map[string]any:
+		all := maps.Clone(v)
+		for name := range all {
+			all[name] = cloneValue(all[name])
+		}
+		return all
+	}
+	return v
+}
+
+func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
+	d.Labels = cloneMap(d.Labels)
+	return d
+}
+
+func cloneSchedule(s callsheet.Schedule) callsheet.Schedule {
+	s.Labels = cloneMap(s.Labels)
+	return s
+}
+
+func cloneSchedules(rows []*callsheet.Schedule) []callsheet.Schedule {
+	var all []callsheet.Schedule
+	for _, row := range rows {
+		all = append(all, cloneSchedule(*row))
+	}
+	return all
+}
+
+func cloneExecution(e callsheet.Execution) callsheet.Execution {
+	e.Attempts = cloneSlice(e.Attempts)
+	if e.Gap != nil {
+		gap := *e.Gap
+		e.Gap = &gap
+	}
+	return e
+}
+
+func cloneExecutions(rows []*execution) []callsheet.Execution {
+	var all []callsheet.Execution
+	for _, row := range rows {
+		all = append(all, cloneExecution(row.Execution))
+	}
+	return all
+}
+
+func cloneMap(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
+func cloneSlice[E any](s []E) []E {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
+}

@@ -1,0 +1,209 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+// endOfTime is later than any time that is kept.
+var endOfTime = time.Date(10000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// Execution implements [callsheet.LedgerStore].
+func (s *Store) Execution(ctx context.Context, id string) (callsheet.Execution, error) {
+	if err := s.enter(ctx, "get an execution"); err != nil {
+		return callsheet.Execution{}, err
+	}
+	defer s.mu.Unlock()
+
+	row, ok := s.executions.byID[id]
+	if !ok {
+		return callsheet.Execution{}, noExecution(id)
+	}
+	return cloneExecution(row.Execution), nil
+}
+
+// Executions implements [callsheet.LedgerStore].
+func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (callsheet.Page[callsheet.Execution], error) {
+	var page callsheet.Page[callsheet.Execution]
+	if err := s.enter(ctx, "list executions"); err != nil {
+		return page, err
+	}
+	defer s.mu.Unlock()
+
+	until := place{at: endOfTime}
+	if !q.To.IsZero() {
+		until.at = q.To
+	}
+	if q.After != "" {
+		after, err := parsePlace(q.After)
+		if err != nil {
+			return page, err
+		}
+		if after.compare(until) < 0 {
+			until = after
+		}
+	}
+
+	size := callsheet.PageSize(q.Limit)
+	rows := s.executions.latest(q, until, size+1)
+	if len(rows) > size {
+		rows = rows[:size]
+		page.Next = placeOf(rows[size-1]).String()
+	}
+	page.Items = cloneExecutions(rows)
+	return page, nil
+}
+
+// latest returns up to limit executions that q selects and that come before until, latest first.
+func (x *executions) latest(q callsheet.ExecutionQuery, until place, limit int) []*execution {
+	pivot := x.historyKey(q.Schedule, until.at)
+	pivot.ID = until.id
+	descend := func(tree *executionTree, states []callsheet.State) []*execution {
+		var rows []*execution
+		tree.DescendLessOrEqual(pivot, func(row *execution) bool {
+			if row.ScheduledAt.Before(q.From) || (q.Schedule != "" && row.Schedule != q.Schedule) || len(rows) == limit {
+				return false
+			}
+			if placeOf(row).compare(until) < 0 && (len(states) == 0 || slices.Contains(states, row.State)) {
+				rows = append(rows, row)
+			}
+			return true
+		})
+		return rows
+	}
+	if q.Schedule != "" {
+		return descend(x.history, q.States)
+	}
+
+	var rows []*execution
+	for _, state := range callsheet.States() {
+		if len(q.States) == 0 || slices.Contains(q.States, state) {
+			rows = append(rows, descend(x.timeline[state], nil)...)
+		}
+	}
+	slices.SortFunc(rows, func(a, b *execution) int { return placeOf(b).compare(placeOf(a)) })
+	return rows[:min(len(rows), limit)]
+}
+
+// A place is where an execution stands among all: it stays when others come and go.
+type place struct {
+	at time.Time
+	id string
+}
+
+func placeOf(row *execution) place { return place{row.ScheduledAt, row.ID} }
+
+func (p place) compare(other place) int {
+	return cmp.Or(p.at.Compare(other.at), cmp.Compare(p.id, other.id))
+}
+
+// String returns the place as it goes into a page's Next.
+func (p place) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at.UnixMicro(), 36) + "." + p.id))
+}
+
+func parsePlace(text string) (place, error) {
+	fault := &callsheet.ValidationError{Field: "after", Value: text, Rule: "must be the next of the page before"}
+	decoded, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return place{}, fault
+	}
+	at, id, ok := strings.Cut(string(decoded), ".")
+	micros, err := strconv.ParseInt(at, 36, 64)
+	if !ok || err != nil {
+		return place{}, fault
+	}
+	return place{time.UnixMicro(micros).UTC(), id}, nil
+}
+
+// Tally implements [callsheet.LedgerStore].
+func (s *Store) Tally(ctx context.Context, q callsheet.StatsQuery) (callsheet.Tally, callsheet.Page[callsheet.ScheduleTally], error) {
+	var page callsheet.Page[callsheet.ScheduleTally]
+	if err := s.enter(ctx, "read tallies"); err != nil {
+		return callsheet.Tally{}, page, err
+	}
+	defer s.mu.Unlock()
+
+	size := callsheet.PageSize(q.Limit)
+	add := func(id string) bool {
+		if id <= q.After && q.After != "" {
+			return true
+		}
+		if len(page.Items) == size {
+			page.Next = page.Items[size-1].Schedule
+			return false
+		}
+		item := callsheet.ScheduleTally{Schedule: id}
+		if tally, ok := s.tallies[id]; ok {
+			item.Tally = tally.Clone()
+		}
+		page.Items = append(page.Items, item)
+		return true
+	}
+	if len(q.Schedules) == 0 {
+		s.schedules.ids.AscendGreaterOrEqual(q.After, add)
+		return s.total.Clone(), page, nil
+	}
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(q.Schedules))) {
+		if s.schedules.has(id) && !add(id) {
+			break
+		}
+	}
+	return s.total.Clone(), page, nil
+}
+
+// Soonest implements [callsheet.LedgerStore].
+func (s *Store) Soonest(ctx context.Context, limit int, ids ...string) ([]callsheet.Schedule, error) {
+	if err := s.enter(ctx, "find the soonest schedules"); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+
+	limit = limitOf(limit)
+	if len(ids) == 0 {
+		return cloneSchedules(head(s.planned.tree, limit)), nil
+	}
+	asked := newOrder(s.planned.belongs, s.planned.at)
+	for _, id := range ids {
+		if row, ok := s.schedules.rows[id]; ok {
+			asked.add(row)
+		}
+	}
+	return cloneSchedules(head(asked.tree, limit)), nil
+}
+
+// Prune implements [callsheet.LedgerStore].
+func (s *Store) Prune(ctx context.Context, before map[callsheet.State]time.Time, limit int) (int, error) {
+	if err := s.enter(ctx, "prune executions"); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+
+	limit = limitOf(limit)
+	var rows []*execution
+	for _, state := range callsheet.States() {
+		cutoff, ok := before[state]
+		if !ok || !state.Final() {
+			continue
+		}
+		s.executions.due[state].Ascend(func(row *execution) bool {
+			if !row.FinishedAt.Before(cutoff) || len(rows) == limit {
+				return false
+			}
+			rows = append(rows, row)
+			return true
+		})
+	}
+	for _, row := range rows {
+		s.executions.remove(row)
+		s.forgetTally(row.Schedule)
+	}
+	return len(rows), nil
+}

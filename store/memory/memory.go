@@ -1,0 +1,134 @@
+// Package memory keeps everything in the memory of one process: a [callsheet.Store] for tests, for
+// programs that may forget, and for trying things out. It needs nothing and starts nothing.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/btree"
+	"github.com/google/uuid"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+const (
+	// treeDegree trades the depth of the trees for the cost of moving items within a node.
+	treeDegree = 32
+
+	// defaultLimit is what a limit of zero means where no page is asked for.
+	defaultLimit = 100
+)
+
+// A Store keeps Definitions, Executions and statistics in memory. Make one with [New].
+//
+// Its clock is [time.Now], so that in a testing/synctest bubble it follows the bubble's time. It
+// starts no goroutines and no timers, and need not be closed.
+//
+// Finding due schedules, bells to ring, expired leases and old rows costs what is found. Deleting
+// a Definition other than a Schedule looks at everything that might use it.
+type Store struct {
+	// mu guards everything below, and is held for the whole of every method: that makes each of
+	// them atomic. The callbacks of Plan and ChangeSchedule run under it.
+	mu sync.Mutex
+
+	sources    *table[callsheet.Source, *callsheet.Source]
+	requests   *table[callsheet.Request, *callsheet.Request]
+	extracts   *table[callsheet.Extract, *callsheet.Extract]
+	deliveries *table[callsheet.Delivery, *callsheet.Delivery]
+	schedules  *table[callsheet.Schedule, *callsheet.Schedule]
+
+	planned  *order // schedules that Plan will take, by NextExecutionAt
+	failing  *order // schedules whose last execution failed, by FailingSince
+	neverRun *order // schedules that nothing has come of yet, by CreatedAt
+
+	executions *executions
+
+	total callsheet.Tally
+	// tallies are by Schedule, made with its first execution. They outlive the Schedule as long
+	// as executions of it are kept, so that one defined anew under the same ID counts on.
+	tallies map[string]*callsheet.Tally
+}
+
+var _ callsheet.Store = (*Store)(nil)
+
+// New returns an empty Store.
+func New() *Store {
+	s := &Store{
+		planned: newOrder(
+			func(s *callsheet.Schedule) bool { return s.Planned() && !s.NextExecutionAt.IsZero() },
+			func(s *callsheet.Schedule) time.Time { return s.NextExecutionAt }),
+		failing: newOrder(
+			func(s *callsheet.Schedule) bool { return !s.FailingSince.IsZero() },
+			func(s *callsheet.Schedule) time.Time { return s.FailingSince }),
+		neverRun: newOrder(
+			func(s *callsheet.Schedule) bool { return !s.Disabled && s.ExecutionCount == 0 },
+			func(s *callsheet.Schedule) time.Time { return s.CreatedAt }),
+		executions: newExecutions(),
+		tallies:    make(map[string]*callsheet.Tally),
+	}
+	s.sources = newTable[callsheet.Source](s, callsheet.KindSource, cloneSource)
+	s.requests = newTable[callsheet.Request](s, callsheet.KindRequest, cloneRequest)
+	s.extracts = newTable[callsheet.Extract](s, callsheet.KindExtract, cloneExtract)
+	s.deliveries = newTable[callsheet.Delivery](s, callsheet.KindDelivery, cloneDelivery)
+	s.schedules = newTable[callsheet.Schedule](s, callsheet.KindSchedule, cloneSchedule)
+	s.schedules.inherit = inheritState
+	s.schedules.moved = s.scheduleMoved
+	return s
+}
+
+// Sources implements [callsheet.DefinitionStore].
+func (s *Store) Sources() callsheet.Collection[callsheet.Source] { return s.sources }
+
+// Requests implements [callsheet.DefinitionStore].
+func (s *Store) Requests() callsheet.Collection[callsheet.Request] { return s.requests }
+
+// Extracts implements [callsheet.DefinitionStore].
+func (s *Store) Extracts() callsheet.Collection[callsheet.Extract] { return s.extracts }
+
+// Deliveries implements [callsheet.DefinitionStore].
+func (s *Store) Deliveries() callsheet.Collection[callsheet.Delivery] { return s.deliveries }
+
+// Schedules implements [callsheet.DefinitionStore].
+func (s *Store) Schedules() callsheet.Collection[callsheet.Schedule] { return s.schedules }
+
+// enter begins a method: it locks mu, unless ctx is done already.
+func (s *Store) enter(ctx context.Context, doing string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	s.mu.Lock()
+	return nil
+}
+
+// clock is the Store's clock. Every method reads it once.
+func clock() time.Time { return kept(time.Now()) }
+
+// kept returns t as times are kept: in UTC, with microseconds, without a monotonic reading.
+func kept(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func limitOf(limit int) int {
+	if limit <= 0 {
+		return defaultLimit
+	}
+	return limit
+}
+
+func newTree[R any](less btree.LessFunc[R]) *btree.BTreeG[R] { return btree.NewG(treeDegree, less) }
+
+// head returns the first rows of a tree, up to limit.
+func head[R any](tree *btree.BTreeG[R], limit int) []R {
+	rows := make([]R, 0, min(limit, tree.Len()))
+	tree.Ascend(func(row R) bool {
+		if len(rows) == cap(rows) {
+			return false
+		}
+		rows = append(rows, row)
+		return true
+	})
+	return rows
+}
