@@ -1,0 +1,200 @@
+// Package destinationtest proves that a [callsheet.Destination] keeps its contract.
+//
+//	func TestDestination(t *testing.T) {
+//		destinationtest.Run(t, func(t *testing.T) destinationtest.Harness {
+//			d := memory.New()
+//			return destinationtest.Harness{
+//				Destination: d,
+//				Delivery:    callsheet.Delivery{ID: "quakes", Target: "quakes"},
+//				Read:        func(*testing.T) []callsheet.Record { return d.Records("quakes") },
+//			}
+//		})
+//	}
+package destinationtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/callsheet-go/callsheet"
+	"github.com/callsheet-go/callsheet/extract"
+)
+
+// Columns are the names in every record of the suite, in their order, for a Destination whose target has to be made
+// beforehand: a text, another text, a number of any size and precision, a boolean, an object, a list.
+// All but the first may be null.
+var Columns = []string{"id", "text", "number", "flag", "object", "list"}
+
+// A Harness is one Destination with an empty target, and a way to look at it.
+type Harness struct {
+	Destination callsheet.Destination
+	// Delivery is valid and names the target.
+	Delivery callsheet.Delivery
+	// Read returns all that a reader of the target sees now: the records of a Batch in their order, and
+	// Batches in the order they were delivered. A target that is not there yet has no records.
+	Read func(t *testing.T) []callsheet.Record
+
+	// Invalid are Deliveries that Validate must refuse because of their target.
+	Invalid []callsheet.Delivery
+
+	// What follows declares what the target cannot keep. Nothing is skipped without it.
+
+	// Text: Read returns every value as the text of a cell: strings as they are, null as "", numbers by
+	// their digits, booleans as true and false, objects and lists as JSON.
+	Text bool
+	// NoNUL: strings cannot hold U+0000.
+	NoNUL bool
+	// Unordered: Read returns the records in any order.
+	Unordered bool
+}
+
+// Run proves the Destinations that newHarness makes, one for each case. newHarness uses t.Cleanup
+// to give back what it opened.
+func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("%s: %s", c.name, c.explanation)
+				}
+			}()
+			c.run(&bench{T: t, Harness: newHarness(t)})
+		})
+	}
+}
+
+type bench struct {
+	*testing.T
+	Harness
+}
+
+// batch returns the first Batch of a new execution.
+func (b *bench) batch(records ...callsheet.Record) callsheet.Batch {
+	id := uuid.Must(uuid.NewV7())
+	seconds, nanoseconds := id.Time().UnixTime()
+	return callsheet.Batch{
+		Delivery:    b.Delivery,
+		ScheduleID:  "destinationtest",
+		ExecutionID: id.String(),
+		ScheduledAt: time.Unix(seconds, nanoseconds).UTC().Truncate(time.Microsecond),
+		Attempt:     1,
+		Fence:       1,
+		Columns:     slices.Clone(Columns),
+		Records:     records,
+	}
+}
+
+// records returns n different records of every kind of value.
+func records(n int) []callsheet.Record {
+	all := make([]callsheet.Record, n)
+	for i := range all {
+		all[i] = record(fmt.Sprintf("%s-%d", uuid.Must(uuid.NewV7()), i), map[string]any{
+			"text":   fmt.Sprintf("earthquake no. %d", i),
+			"number": json.Number(fmt.Sprintf("%d.50", i)),
+			"flag":   i%2 == 0,
+			"object": extract.NewRecord(
+				extract.Value{Name: "z", Value: json.Number("1e400")},
+				extract.Value{Name: "a", Value: nil}),
+			"list": []any{json.Number("1.0"), "two", nil, true},
+		})
+	}
+	return all
+}
+
+// record returns a record with all Columns, of which values has some; the others are null.
+func record(id string, values map[string]any) callsheet.Record {
+	values = maps.Clone(values)
+	if values == nil {
+		values = map[string]any{}
+	}
+	values["id"] = id
+	all := make([]extract.Value, len(Columns))
+	for i, name := range Columns {
+		all[i] = extract.Value{Name: name, Value: values[name]}
+	}
+	return extract.NewRecord(all...)
+}
+
+func (b *bench) deliver(batch callsheet.Batch) {
+	b.Helper()
+	if err := b.Destination.Deliver(b.Context(), batch); err != nil {
+		b.Fatalf("Deliver of execution %s, chunk %d: %v", batch.ExecutionID, batch.Chunk, err)
+	}
+}
+
+// see checks that the target holds these records and no others.
+func (b *bench) see(want ...callsheet.Record) {
+	b.Helper()
+	b.compare(b.lines(want, true), b.lines(b.Read(b.T), false), b.Unordered)
+}
+
+// seeInAnyOrder is see where several delivered at once.
+func (b *bench) seeInAnyOrder(want ...callsheet.Record) {
+	b.Helper()
+	b.compare(b.lines(want, true), b.lines(b.Read(b.T), false), true)
+}
+
+func (b *bench) compare(want, got []string, unordered bool) {
+	b.Helper()
+	if unordered {
+		slices.Sort(want)
+		slices.Sort(got)
+	}
+	if len(want) != len(got) {
+		b.Errorf("the target holds %d records, expected %d", len(got), len(want))
+	}
+	for i := range min(len(want), len(got)) {
+		if want[i] != got[i] {
+			b.Errorf("record %d is\n\t%s\nexpected\n\t%s", i, got[i], want[i])
+			return
+		}
+	}
+}
+
+// lines returns records as JSON, which says their order, digits and types. What was written is
+// turned into text where the target knows nothing else.
+func (b *bench) lines(records []callsheet.Record, written bool) []string {
+	b.Helper()
+	all := make([]string, len(records))
+	for i, r := range records {
+		if written && b.Text {
+			r = asText(r)
+		}
+		line, err := r.AppendJSON(nil)
+		if err != nil {
+			b.Fatalf("record %d: %v", i, err)
+		}
+		all[i] = string(line)
+	}
+	return all
+}
+
+func asText(r callsheet.Record) callsheet.Record {
+	var cells []extract.Value
+	for name, value := range r.All() {
+		cells = append(cells, extract.Value{Name: name, Value: cell(value)})
+	}
+	return extract.NewRecord(cells...)
+}
+
+func cell(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return string(v)
+	case callsheet.Record:
+		return v.String()
+	}
+	text := extract.NewRecord(extract.Value{Value: value}).String()
+	return strings.TrimSuffix(strings.TrimPrefix(text, `{"":`), "}")
+}

@@ -1,0 +1,168 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+// journalFolder holds the journals, below the directory.
+const journalFolder = ".callsheet"
+
+// A Destination writes below one directory. Close it when the Scheduler has stopped.
+type Destination struct {
+	root     *os.Root
+	journals *os.Root // journalFolder
+	sync     bool
+	ledgers  ledgers
+
+	mu    sync.Mutex
+	swept map[string]bool // folders whose old temporary files were removed; guarded by mu
+}
+
+var _ callsheet.Destination = (*Destination)(nil)
+
+// An Option changes how a Destination works.
+type Option func(*Destination)
+
+// WithoutSync leaves it to the operating system when files reach the disk. A process that is killed
+// still loses and doubles nothing. A machine that loses power may lose the last deliveries, and
+// may leave files that later deliveries refuse as changed by somebody.
+func WithoutSync() Option {
+	return func(d *Destination) { d.sync = false }
+}
+
+// New returns a Destination that writes below dir, which is made if it is not there. It first mends
+// what a crash left in the files it has journals for. A file that cannot be mended does not keep New from
+// returning: its next Deliver says what is wrong.
+func New(dir string, options ...Option) (*Destination, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the directory for files: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the directory for files: %w", err)
+	}
+	journals, err := openJournals(root)
+	if err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("open the folder of journals in %q: %w", dir, err)
+	}
+	d := &Destination{root: root, journals: journals, sync: true, swept: map[string]bool{}}
+	for _, option := range options {
+		option(d)
+	}
+	if err := errors.Join(d.syncFolder(d.root, "."), d.repair()); err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("mend the files in %q: %w", dir, err)
+	}
+	return d, nil
+}
+
+func openJournals(root *os.Root) (*os.Root, error) {
+	if err := root.Mkdir(journalFolder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	info, err := root.Lstat(journalFolder)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no folder", journalFolder)
+	}
+	return root.OpenRoot(journalFolder)
+}
+
+// Close gives back what New opened. Deliveries under way may fail.
+func (d *Destination) Close() error {
+	return errors.Join(d.journals.Close(), d.root.Close())
+}
+
+// Promise is [callsheet.ExactlyOnce].
+func (d *Destination) Promise() callsheet.Promise { return callsheet.ExactlyOnce }
+
+// Validate takes a target that names a file below the directory, with slashes, and the modes Append
+// and PerExecution. The rules for a target are part of the errors it returns.
+func (d *Destination) Validate(delivery callsheet.Delivery) error {
+	_, err := parseTarget(delivery)
+	return err
+}
+
+// Deliver writes the Batch. See the package's documentation for when it is visible and durable.
+//
+// A Batch that does not fit the file (an unknown CSV column, a value that the format cannot hold)
+// is a [callsheet.ClassifiedError] with [callsheet.ClassPermanent]: trying again would not help.
+func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t, err := parseTarget(b.Delivery)
+	if err != nil {
+		return permanent(err)
+	}
+	if b.ExecutionID == "" {
+		return permanent(errors.New("a batch without an execution ID cannot be delivered exactly once"))
+	}
+	if err := d.check(t); err != nil {
+		return err
+	}
+	if t.mode == callsheet.PerExecution {
+		err = d.deliverFile(ctx, t, b)
+	} else {
+		err = d.deliverAppend(ctx, t, b)
+	}
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("target %q: %w", t.name, err)
+	}
+	return nil
+}
+
+// permanent marks an error that another attempt would meet again.
+func permanent(err error) error {
+	return &callsheet.ClassifiedError{Class: callsheet.ClassPermanent, Err: err}
+}
+
+// makeFolder makes the folder of a file that is to be created.
+func (d *Destination) makeFolder(folder string) error {
+	if folder == "." {
+		return nil
+	}
+	return d.root.MkdirAll(folder, 0o755)
+}
+
+// syncFolders makes a new name durable: in its folder, and the folder in those above it.
+func (d *Destination) syncFolders(t target) error {
+	for _, folder := range t.folders() {
+		if err := d.syncFolder(d.root, folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Destination) syncFolder(root *os.Root, folder string) error {
+	if !d.sync || runtime.GOOS == "windows" { // Windows cannot sync a folder
+		return nil
+	}
+	f, err := root.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (d *Destination) syncFile(f *os.File) error {
+	if !d.sync {
+		return nil
+	}
+	return f.Sync()
+}

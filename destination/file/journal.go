@@ -1,0 +1,190 @@
+package file
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// keptBatches is how many of a target's last Batches a journal remembers at least. With twice as many
+// lines it is written anew.
+const keptBatches = 50_000
+
+// A journal is text, one line for each event:
+//
+//	<checksum> base <end> "<target>"          the file is good up to end, whatever was in it before
+//	<checksum> done <end> <chunk> "<execution>"  a Batch was written and ends there
+//
+// Lines are only added, with one write each, so a crash can hurt the last line and no other.
+
+// An entry is one line of a journal.
+type entry struct {
+	end       int64
+	target    string // of a base
+	execution string // of a done
+	chunk     int
+}
+
+// A mark stands for one execution and chunk. 128 bits of a hash take a third of the memory that the
+// ID would, and do not meet by chance.
+type mark [16]byte
+
+func markOf(execution string, chunk int) mark {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(execution), uint64(chunk)))
+	return mark(sum[:16])
+}
+
+// journalName is the same for targets that differ in case only, so that the second is found out.
+func journalName(target string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(target)))
+	return hex.EncodeToString(sum[:16]) + ".journal"
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (e entry) line() []byte {
+	text := fmt.Appendf(nil, "base %d %q\n", e.end, e.target)
+	if e.execution != "" {
+		text = fmt.Appendf(nil, "done %d %d %q\n", e.end, e.chunk, e.execution)
+	}
+	return append(fmt.Appendf(nil, "%08x ", crc32.Checksum(text, castagnoli)), text...)
+}
+
+var errDamagedLine = errors.New("damaged line")
+
+// parseEntry reads a line, with its line end.
+func parseEntry(line []byte) (entry, error) {
+	sum, text, _ := bytes.Cut(line, []byte(" "))
+	want, err := strconv.ParseUint(string(sum), 16, 32)
+	if err != nil || len(sum) != 8 || crc32.Checksum(text, castagnoli) != uint32(want) {
+		return entry{}, errDamagedLine
+	}
+	// What has a right checksum was written by line: only another version's could be wrong here.
+	words := strings.SplitN(strings.TrimSuffix(string(text), "\n"), " ", 3)
+	if len(words) != 3 {
+		return entry{}, errDamagedLine
+	}
+	end, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil {
+		return entry{}, errDamagedLine
+	}
+	e, quoted := entry{end: end}, words[2]
+	switch words[0] {
+	case "base":
+		e.target, err = strconv.Unquote(quoted)
+	case "done":
+		chunk, rest, _ := strings.Cut(quoted, " ")
+		if e.chunk, err = strconv.Atoi(chunk); err == nil {
+			e.execution, err = strconv.Unquote(rest)
+		}
+	default:
+		err = errDamagedLine
+	}
+	if err != nil {
+		return entry{}, errDamagedLine
+	}
+	return e, nil
+}
+
+// parseEntries gives every whole line of text to take and returns how many bytes they are. A last line
+// that is damaged was torn by a crash before its Batch was committed: it is left out. A damaged line before others is
+// an error, because going on without it could cut committed records off.
+func parseEntries(text []byte, take func(entry)) (whole int, err error) {
+	for whole < len(text) {
+		length := bytes.IndexByte(text[whole:], '\n') + 1
+		if length == 0 {
+			return whole, nil
+		}
+		e, err := parseEntry(text[whole : whole+length])
+		if err != nil && whole+length == len(text) {
+			return whole, nil
+		}
+		if err != nil {
+			return whole, fmt.Errorf("its journal is damaged in the line at byte %d; move the file and the journal away to begin anew", whole)
+		}
+		take(e)
+		whole += length
+	}
+	return whole, nil
+}
+
+// openJournal opens the journal of that name and locks it against other processes. Closing it unlocks.
+func (d *Destination) openJournal(name string, lock func(*os.File) error) (*os.File, os.FileInfo, error) {
+	for {
+		f, err := d.journals.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := lock(f); err != nil {
+			_ = f.Close()
+			return nil, nil, err
+		}
+		held, err := f.Stat()
+		if err != nil {
+			_ = f.Close()
+			return nil, nil, err
+		}
+		// While this waited for the lock, its holder may have put a shorter journal in place.
+		current, err := d.journals.Lstat(name)
+		if err == nil && os.SameFile(held, current) {
+			return f, held, nil
+		}
+		_ = f.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
+		}
+	}
+}
+
+// compact replaces the journal, which is open and locked as f, by one with the last Batches only.
+func (d *Destination) compact(l *ledger, f *os.File) error {
+	text, err := readFrom(f, 0, l.size)
+	if err != nil {
+		return err
+	}
+	var ends []int64
+	if _, err := parseEntries(text, func(e entry) { ends = append(ends, e.end) }); err != nil {
+		return err
+	}
+	dropped := len(ends) - keptBatches
+	for range dropped {
+		text = text[bytes.IndexByte(text, '\n')+1:]
+	}
+	text = append(entry{end: ends[dropped-1], target: l.target}.line(), text...)
+
+	const suffix = ".new"
+	short, err := d.journals.OpenFile(l.journal+suffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = short.Write(text)
+	if err == nil {
+		err = d.syncFile(short)
+	}
+	if err = errors.Join(err, short.Close()); err != nil {
+		return err
+	}
+	if err := d.journals.Rename(l.journal+suffix, l.journal); err != nil {
+		return err
+	}
+	return d.syncFolder(d.journals, ".")
+}
+
+// readFrom reads f from there to its end.
+func readFrom(f *os.File, offset, size int64) ([]byte, error) {
+	text := make([]byte, size-offset)
+	n, err := f.ReadAt(text, offset)
+	if err == io.EOF {
+		err = nil
+	}
+	return text[:n], err
+}

@@ -1,0 +1,99 @@
+// Package memory is a [callsheet.Destination] that keeps records in memory: for tests, for trying
+// things out, and for hosts that work on the records themselves. It keeps all that it was given for
+// as long as it lives.
+package memory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+// A Destination keeps Batches by target. A target is any text, also none.
+type Destination struct {
+	mu      sync.RWMutex // guards what follows
+	batches map[string][]callsheet.Batch
+	seen    map[mark]struct{}
+}
+
+// A mark is what a repeated Batch is known by.
+type mark struct {
+	target, execution string
+	chunk             int
+}
+
+var _ callsheet.Destination = (*Destination)(nil)
+
+// New returns an empty Destination.
+func New() *Destination {
+	return &Destination{batches: map[string][]callsheet.Batch{}, seen: map[mark]struct{}{}}
+}
+
+// Promise is [callsheet.ExactlyOnce].
+func (d *Destination) Promise() callsheet.Promise { return callsheet.ExactlyOnce }
+
+// Validate takes every target and the modes Append and PerExecution. There is no difference between the
+// two here: Batches keep their execution's identity, so [Destination.Batches] tells them apart.
+func (d *Destination) Validate(delivery callsheet.Delivery) error {
+	switch delivery.Mode {
+	case "", callsheet.Append, callsheet.PerExecution:
+		return nil
+	}
+	return errors.Join(&callsheet.ValidationError{
+		Ref:   callsheet.Ref{Kind: callsheet.KindDelivery, ID: delivery.ID},
+		Field: "mode", Value: string(delivery.Mode),
+		Rule: "must be \"append\" or \"per_execution\"",
+	})
+}
+
+// Deliver keeps the Batch, unless the target has one of the same execution and chunk: then it
+// changes nothing.
+func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
+	if err := d.Validate(b.Delivery); err != nil {
+		return &callsheet.ClassifiedError{Class: callsheet.ClassPermanent, Err: err}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	target := b.Delivery.Target
+	m := mark{target, b.ExecutionID, b.Chunk}
+	if _, ok := d.seen[m]; ok {
+		return nil
+	}
+	d.seen[m] = struct{}{}
+	d.batches[target] = append(d.batches[target], clone(b))
+	return nil
+}
+
+// Records returns the records of a target in the order they were delivered.
+func (d *Destination) Records(target string) []callsheet.Record {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var all []callsheet.Record
+	for _, b := range d.batches[target] {
+		all = append(all, b.Records...)
+	}
+	return all
+}
+
+// Batches returns the Batches of a target in the order they were delivered.
+func (d *Destination) Batches(target string) []callsheet.Batch {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	all := make([]callsheet.Batch, len(d.batches[target]))
+	for i, b := range d.batches[target] {
+		all[i] = clone(b)
+	}
+	return all
+}
+
+// clone gives a Batch slices of its own. Records are immutable and shared.
+func clone(b callsheet.Batch) callsheet.Batch {
+	b.Columns, b.Records = slices.Clone(b.Columns), slices.Clone(b.Records)
+	return b
+}
