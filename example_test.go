@@ -1,0 +1,184 @@
+package callsheet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+	destmemory "github.com/callsheet-go/callsheet/destination/memory"
+	"github.com/callsheet-go/callsheet/store/memory"
+)
+
+// An API, and a sheet that polls it, for the examples below.
+func exampleAPI() *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"rates":[{"currency":"USD","rate":1.0873},{"currency":"GBP","rate":0.8612}]}`)
+	}))
+}
+
+func exampleSheet(baseURL string) callsheet.Sheet {
+	return callsheet.Sheet{
+		Sources:    []callsheet.Source{{ID: "bank", BaseURL: baseURL}},
+		Requests:   []callsheet.Request{{ID: "latest", Source: "bank", Path: "/latest"}},
+		Extracts:   []callsheet.Extract{{ID: "rates", Records: "$.rates"}},
+		Deliveries: []callsheet.Delivery{{ID: "keep", Destination: "memory", Target: "rates"}},
+		Schedules:  []callsheet.Schedule{{ID: "rates", Cron: "0 6 * * *", Zone: "Europe/Berlin", Request: "latest", Extract: "rates", Delivery: "keep"}},
+	}
+}
+
+// A whole program: define what is called, run, look at what was delivered.
+func Example() {
+	api := exampleAPI()
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	delivered := destmemory.New()
+
+	sched, err := callsheet.New(memory.New(),
+		callsheet.WithDestination("memory", delivered),
+		// The example ends when the first execution has.
+		callsheet.WithObserver(func(ctx context.Context, e callsheet.Execution) {
+			fmt.Println(e.Schedule, e.State, "with", e.Records, "records")
+			stop()
+		}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := sched.Define(ctx, exampleSheet(api.URL)); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := sched.Execute(ctx, "rates"); err != nil { // now, not at six in the morning
+		fmt.Println(err)
+		return
+	}
+	if err := sched.Run(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, record := range delivered.Records("rates") {
+		fmt.Println(record)
+	}
+	// Output:
+	// rates succeeded with 2 records
+	// {"currency":"USD","rate":1.0873}
+	// {"currency":"GBP","rate":0.8612}
+}
+
+// Everything that is wrong is told at once, each with the field, the value and the rule.
+func ExampleValidationErrors() {
+	sched, _ := callsheet.New(memory.New())
+	_, err := sched.Schedules().Create(context.Background(), callsheet.Schedule{
+		ID: "rates", Cron: "0 25 * * *", Zone: "Europe/Bern", Request: "nowhere",
+	})
+	for _, fault := range callsheet.ValidationErrors(err) {
+		fmt.Printf("%s: %q\n", fault.Field, fault.Value)
+	}
+	// Output:
+	// zone: "Europe/Bern"
+	// cron: "0 25 * * *"
+	// request: "nowhere"
+}
+
+// A Definition that others use cannot be deleted; the error names them.
+func ExampleInUseError() {
+	sched, _ := callsheet.New(memory.New(), callsheet.WithDestination("memory", destmemory.New()))
+	ctx := context.Background()
+	if err := sched.Define(ctx, exampleSheet("https://bank.example")); err != nil {
+		fmt.Println(err)
+		return
+	}
+	err := sched.Sources().Delete(ctx, "bank")
+	if inUse, ok := errors.AsType[*callsheet.InUseError](err); ok {
+		fmt.Println(inUse)
+	}
+	// Output:
+	// source "bank" is used by request "latest"
+}
+
+// A host's own code may stand around the Pipeline, or in its place.
+func ExampleWithPipeline() {
+	api := exampleAPI()
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithDestination("memory", destmemory.New()),
+		callsheet.WithPipeline(func(next callsheet.Pipeline) callsheet.Pipeline {
+			return callsheet.PipelineFunc(func(ctx context.Context, call callsheet.Call) (callsheet.Result, error) {
+				result, err := next.Run(ctx, call)
+				fmt.Println("called", call.Source.ID, "with status", result.HTTPStatus)
+				return result, err
+			})
+		}),
+		callsheet.WithObserver(func(context.Context, callsheet.Execution) { stop() }))
+	_ = sched.Define(ctx, exampleSheet(api.URL))
+	_, _ = sched.Execute(ctx, "rates")
+	_ = sched.Run(ctx)
+	// Output:
+	// called bank with status 200
+}
+
+// Classify says what follows from an error; a host's own errors may say it of themselves.
+func ExampleClassify() {
+	full := &callsheet.ClassifiedError{Class: callsheet.ClassPermanent, Err: errors.New("no such table")}
+	fmt.Println(callsheet.Classify(full), callsheet.Classify(full).Retryable())
+	fmt.Println(callsheet.Classify(errors.New("broken pipe")), callsheet.Classify(errors.New("broken pipe")).Retryable())
+	// Output:
+	// permanent false
+	// transient true
+}
+
+// Upcoming lists the next occurrences, each in its schedule's time zone.
+func ExampleViewer_upcoming() {
+	sched, _ := callsheet.New(memory.New(), callsheet.WithDestination("memory", destmemory.New()))
+	ctx := context.Background()
+	_ = sched.Define(ctx, exampleSheet("https://bank.example"))
+	upcoming, _ := sched.Upcoming(ctx, 3)
+	for _, o := range upcoming {
+		fmt.Println(o.Schedule, o.At.Format(time.TimeOnly), o.At.Location())
+	}
+	// Output:
+	// rates 06:00:00 Europe/Berlin
+	// rates 06:00:00 Europe/Berlin
+	// rates 06:00:00 Europe/Berlin
+}
+
+// A failed execution is a dead letter. It waits for Retry and holds nothing up.
+func ExampleController_retryAll() {
+	var down atomic.Bool
+	down.Store(true)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			http.Error(w, "maintenance", http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, `{"rates":[]}`)
+	}))
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	var sched callsheet.Scheduler
+	sched, _ = callsheet.New(memory.New(),
+		callsheet.WithDestination("memory", destmemory.New()),
+		callsheet.WithObserver(func(ctx context.Context, e callsheet.Execution) {
+			fmt.Println(e.State, e.HTTPStatus)
+			if e.State == callsheet.StateSucceeded {
+				stop()
+				return
+			}
+			down.Store(false)
+			n, err := sched.RetryAll(ctx, callsheet.ExecutionQuery{Schedule: "rates"})
+			fmt.Println("retried", n, err)
+		}))
+	_ = sched.Define(ctx, exampleSheet(api.URL))
+	_, _ = sched.Execute(ctx, "rates")
+	_ = sched.Run(ctx)
+	// Output:
+	// failed 404
+	// retried 1 <nil>
+	// succeeded 200
+}

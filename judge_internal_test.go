@@ -1,0 +1,159 @@
+package callsheet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/callsheet-go/callsheet/extract"
+	"github.com/callsheet-go/callsheet/fetch"
+	"github.com/stretchr/testify/assert"
+)
+
+func TestJudge(t *testing.T) {
+	now := time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
+	sch := Schedule{MaxRetries: 2, RetryDelay: 10 * time.Second, MaxRetryDelay: time.Minute}
+	attempt := func(n int) Execution {
+		return Execution{ID: "e", Fence: int64(n), Attempt: n, MaxAttempts: 3, CreatedAt: now}
+	}
+	throttled := func(wait time.Duration) error {
+		return &fetch.Error{Kind: fetch.KindStatus, Status: 429, RetryAfter: wait}
+	}
+	old := attempt(1)
+	old.CreatedAt = now.Add(-MaxThrottled)
+	longThrottled := attempt(1)
+	longThrottled.Attempts = []Attempt{{Class: ClassThrottled}, {Class: ClassThrottled}}
+	for _, tc := range []struct {
+		name    string
+		e       Execution
+		err     error
+		state   State
+		reason  string
+		delay   time.Duration
+		unspent bool
+	}{
+		{"no error is a success", attempt(1), nil, StateSucceeded, "", 0, false},
+		{"a transient error is retried after the delay", attempt(1), errors.New("broken pipe"), StatePending, ReasonRetry, 10 * time.Second, false},
+		{"the second retry waits twice as long", attempt(2), errors.New("broken pipe"), StatePending, ReasonRetry, 20 * time.Second, false},
+		{"the last attempt's failure is final", attempt(3), errors.New("broken pipe"), StateFailed, ReasonExhausted, 0, false},
+		{"a permanent error is not retried", attempt(1), &fetch.Error{Kind: fetch.KindStatus, Status: 404}, StateFailed, ReasonPermanent, 0, false},
+		{"refused credentials are not retried", attempt(1), &fetch.Error{Kind: fetch.KindStatus, Status: 401}, StateFailed, ReasonPermanent, 0, false},
+		{"a throttled attempt waits and is given back", attempt(3), throttled(0), StatePending, ReasonThrottled, 10 * time.Second, true},
+		{"Retry-After is kept where it is longer", attempt(1), throttled(5 * time.Minute), StatePending, ReasonThrottled, 5 * time.Minute, true},
+		{"throttling backs off in a row", longThrottled, throttled(time.Second), StatePending, ReasonThrottled, 40 * time.Second, true},
+		{"throttling for a day is a failure", old, throttled(time.Second), StateFailed, ReasonExhausted, 0, true},
+		{"a cancelled execution is over", attempt(1), fmt.Errorf("fetch: %w", ErrCancelled), StateCancelled, ReasonCancelled, 0, true},
+		{"a stopping worker hands back at once", attempt(1), fmt.Errorf("fetch: %w", ErrStopping), StatePending, ReasonHandBack, 0, true},
+		{"a panic is retried", attempt(1), &PanicError{Value: "boom"}, StatePending, ReasonRetry, 10 * time.Second, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := judge(tc.e, sch, Result{Bytes: 7}, tc.err, now, 0.5)
+			assert.Equal(t, tc.state, o.State)
+			assert.Equal(t, tc.reason, o.Reason)
+			assert.Equal(t, tc.delay, o.Delay)
+			assert.Equal(t, tc.unspent, o.Unspent)
+			assert.EqualValues(t, 7, o.Bytes, "what was fetched is recorded in any case")
+			assert.Equal(t, tc.e.Fence, o.Fence)
+		})
+	}
+}
+
+func TestBackoff_DoublesWithJitterUpToTheCap(t *testing.T) {
+	sch := Schedule{RetryDelay: time.Second, MaxRetryDelay: 30 * time.Second}
+	for n, want := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 4: 8, 5: 16} {
+		want *= time.Second
+		assert.Equal(t, want*3/4, backoff(sch, n, 0), "retry %d at the least", n)
+		assert.Equal(t, want, backoff(sch, n, 0.5), "retry %d in the middle", n)
+	}
+	assert.Equal(t, 30*time.Second, backoff(sch, 6, 0.5))
+	assert.Equal(t, 30*time.Second, backoff(sch, 1_000_000, 0.999), "never over the cap, and no overflow")
+}
+
+func TestRetriesSpent_CountsSinceReopen(t *testing.T) {
+	sch := Schedule{MaxRetries: 2}
+	assert.Equal(t, 0, retriesSpent(Execution{Attempt: 1, MaxAttempts: 3}, sch))
+	assert.Equal(t, 2, retriesSpent(Execution{Attempt: 3, MaxAttempts: 3}, sch))
+	assert.Equal(t, 0, retriesSpent(Execution{Attempt: 4, MaxAttempts: 6}, sch), "reopened after three")
+	assert.Equal(t, 0, retriesSpent(Execution{Attempt: 1, MaxAttempts: 9}, sch), "the schedule was edited since")
+}
+
+func TestClassify(t *testing.T) {
+	status := func(code int) error { return &fetch.Error{Kind: fetch.KindStatus, Status: code} }
+	for _, tc := range []struct {
+		err  error
+		want Class
+	}{
+		{nil, ""},
+		{errors.New("who knows"), ClassTransient},
+		{context.DeadlineExceeded, ClassTransient},
+		{ErrTimeout, ClassTransient},
+		{status(400), ClassPermanent},
+		{status(401), ClassAuth},
+		{status(403), ClassAuth},
+		{status(404), ClassPermanent},
+		{status(407), ClassAuth},
+		{status(408), ClassTransient},
+		{status(425), ClassTransient},
+		{status(429), ClassThrottled},
+		{status(500), ClassTransient},
+		{status(503), ClassTransient},
+		{&fetch.Error{Kind: fetch.KindStatus, Status: 503, RetryAfter: time.Second}, ClassThrottled},
+		{status(304), ClassPermanent},
+		{&fetch.Error{Kind: fetch.KindTimeout}, ClassTransient},
+		{&fetch.Error{Kind: fetch.KindDNS}, ClassTransient},
+		{&fetch.Error{Kind: fetch.KindProtocol}, ClassTransient},
+		{&fetch.Error{Kind: fetch.KindRequest}, ClassPermanent},
+		{&fetch.Error{Kind: fetch.KindTooLarge}, ClassPermanent},
+		{&fetch.Error{Kind: fetch.KindRedirect}, ClassPermanent},
+		{&extract.Error{}, ClassBadResponse},
+		{asDelivery(errors.New("disk full")), ClassDelivery},
+		{asDelivery(&ClassifiedError{ClassPermanent, errors.New("no such column")}), ClassPermanent},
+		{&PanicError{Value: status(500)}, ClassPanic},
+		{fmt.Errorf("%w: %w", ErrCancelled, status(500)), ClassCancelled},
+		{fmt.Errorf("%w: %w", ErrLeaseLost, context.Canceled), ClassLostWorker},
+	} {
+		assert.Equal(t, tc.want, Classify(tc.err), "%v", tc.err)
+		if tc.err != nil {
+			assert.Equal(t, tc.want, Classify(&StageError{StageFetch, tc.err}), "wrapped: %v", tc.err)
+		}
+	}
+}
+
+func TestOccurrencesUntil(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	minutely := func(t time.Time) time.Time { return t.Truncate(time.Minute).Add(time.Minute) }
+	once := func(time.Time) time.Time { return time.Time{} }
+	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+	for _, tc := range []struct {
+		name   string
+		next   func(time.Time) time.Time
+		now    time.Time
+		latest time.Time
+		after  time.Time
+		missed *Gap
+	}{
+		{"in time: one occurrence, nothing missed", minutely, at(0).Add(time.Millisecond), at(0), at(1), nil},
+		{"one interval late: the first is missed", minutely, at(1), at(1), at(2), &Gap{First: at(0), Last: at(0), Count: 1}},
+		{"an hour late", minutely, at(60).Add(time.Second), at(60), at(61), &Gap{First: at(0), Last: at(59), Count: 60}},
+		{"the last occurrence there is", once, at(5), at(0), time.Time{}, nil},
+		{"ten years late: found by jumping, counted as at least", minutely, at(5_000_000), at(5_000_000), at(5_000_001),
+			&Gap{First: at(0), Last: at(4_999_999), Count: maxCounted, AtLeast: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			calls := 0
+			o := occurrencesUntil(func(t time.Time) time.Time { calls++; return tc.next(t) }, start, tc.now)
+			assert.Equal(t, tc.latest, o.latest)
+			assert.Equal(t, tc.after, o.next)
+			assert.Equal(t, tc.missed, o.missed)
+			assert.Less(t, calls, maxCounted+100, "bounded, however long the gap")
+		})
+	}
+}
+
+func TestManualTime_NeverFallsOnAWholeSecond(t *testing.T) {
+	whole := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	assert.Equal(t, whole.Add(time.Microsecond), manualTime(whole))
+	assert.Equal(t, whole.Add(5*time.Millisecond), manualTime(whole.Add(5*time.Millisecond)))
+}
