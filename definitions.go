@@ -115,6 +115,7 @@ type collection[T Definition, P Entity[T]] struct {
 	prepare func(context.Context, *T) error
 }
 
+// Create implements Collection.
 func (c collection[T, P]) Create(ctx context.Context, item T) (T, error) {
 	m := P(&item).Meta()
 	if *m.ID == "" {
@@ -127,8 +128,10 @@ func (c collection[T, P]) Create(ctx context.Context, item T) (T, error) {
 	return c.written(ctx, "create", "created", item, m.Ref(), err)
 }
 
+// Get implements Collection.
 func (c collection[T, P]) Get(ctx context.Context, id string) (T, error) { return c.kept.Get(ctx, id) }
 
+// Update implements Collection.
 func (c collection[T, P]) Update(ctx context.Context, item T) (T, error) {
 	ref := P(&item).Meta().Ref()
 	err := c.checked(ctx, &item)
@@ -138,6 +141,7 @@ func (c collection[T, P]) Update(ctx context.Context, item T) (T, error) {
 	return c.written(ctx, "update", "updated", item, ref, err)
 }
 
+// Delete implements Collection.
 func (c collection[T, P]) Delete(ctx context.Context, id string) error {
 	var none T
 	ref := Ref{P(&none).Meta().Kind, id}
@@ -148,6 +152,7 @@ func (c collection[T, P]) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// List implements Collection.
 func (c collection[T, P]) List(ctx context.Context, q Query) (Page[T], error) {
 	return c.kept.List(ctx, q)
 }

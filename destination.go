@@ -28,7 +28,7 @@ type Destination interface {
 
 	// Deliver writes the Batch and returns when it is as durable as the Destination makes it.
 	// It is atomic: on an error none of the Batch's records may be seen by a reader, now or after
-	// a crash, except where Promise's documentation says otherwise. When ctx ends before the
+	// a crash, except where the Destination's documentation says otherwise. When ctx ends before the
 	// Batch is committed, Deliver stops and returns the context's error. An empty Batch is
 	// delivered too (it may create the target) and is no error.
 	//

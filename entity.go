@@ -10,6 +10,7 @@ import (
 // Kind names a kind of thing that has an ID.
 type Kind string
 
+// The kinds. The first five are Definitions.
 const (
 	KindSource    Kind = "source"
 	KindRequest   Kind = "request"

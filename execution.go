@@ -18,12 +18,12 @@ import (
 type State string
 
 const (
-	StatePending   State = "pending"
-	StateRunning   State = "running"
-	StateSucceeded State = "succeeded"
-	StateFailed    State = "failed"
-	StateCancelled State = "cancelled"
-	StateSkipped   State = "skipped"
+	StatePending   State = "pending"   // waits for a worker, or for its time
+	StateRunning   State = "running"   // a worker holds it
+	StateSucceeded State = "succeeded" // all that was asked for is done
+	StateFailed    State = "failed"    // retries are spent or of no use: a dead letter
+	StateCancelled State = "cancelled" // somebody did not want it any more
+	StateSkipped   State = "skipped"   // an occurrence that was not run
 )
 
 // States lists all states in the order of an execution's life.

@@ -44,6 +44,7 @@ type Call struct {
 // A Stage is a part of the default Pipeline.
 type Stage string
 
+// The stages, in their order.
 const (
 	StageFetch   Stage = "fetch"
 	StageExtract Stage = "extract"

@@ -27,9 +27,9 @@ import (
 	"github.com/callsheet-go/callsheet/extract"
 )
 
-// Columns are the names in every record of the suite, in their order, for a Destination whose target has to be made
-// beforehand: a text, another text, a number of any size and precision, a boolean, an object, a list.
-// All but the first may be null.
+// Columns are the names in every record of the suite, in their order, for a Destination whose
+// target has to be made beforehand: a text, another text, a number of any size and precision, a
+// boolean, an object, a list. All but the first may be null.
 var Columns = []string{"id", "text", "number", "flag", "object", "list"}
 
 // A Harness is one Destination with an empty target, and a way to look at it.

@@ -95,9 +95,10 @@ func parseEntry(line []byte) (entry, error) {
 	return e, nil
 }
 
-// parseEntries gives every whole line of text to take and returns how many bytes they are. A last line
-// that is damaged was torn by a crash before its Batch was committed: it is left out. A damaged line before others is
-// an error, because going on without it could cut committed records off.
+// parseEntries gives every whole line of text to take and returns how many bytes they are. A last
+// line that is damaged was torn by a crash before its Batch was committed: it is left out. A
+// damaged line before others is an error, because going on without it could cut committed records
+// off.
 func parseEntries(text []byte, take func(entry)) (whole int, err error) {
 	for whole < len(text) {
 		length := bytes.IndexByte(text[whole:], '\n') + 1

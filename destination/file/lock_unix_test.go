@@ -46,16 +46,16 @@ func TestLock_JournalThatWasReplacedMeanwhileIsReadAgain(t *testing.T) {
 	delivered := make(chan error)
 	go func() { delivered <- d.Deliver(t.Context(), batch("x.jsonl", "e2", row("n", 2))) }()
 	time.Sleep(20 * time.Millisecond)
-	// The other process delivers e2 itself, and puts a new journal in place.
-	write(t, "{\"n\":2}\n", dir, "x.jsonl")
+	// The other process delivers e3, and puts a new journal in place.
+	write(t, "{\"n\":3}\n", dir, "x.jsonl")
 	text, err := os.ReadFile(journal)
 	require.NoError(t, err)
-	line := "done 16 0 \"e2\"\n"
+	line := "done 16 0 \"e3\"\n"
 	text = fmt.Appendf(text, "%08x %s", crc32.Checksum([]byte(line), crc32.MakeTable(crc32.Castagnoli)), line)
 	require.NoError(t, os.WriteFile(journal+".new", text, 0o600))
 	require.NoError(t, os.Rename(journal+".new", journal))
 	release()
 
 	require.NoError(t, <-delivered)
-	assert.Equal(t, "{\"n\":1}\n{\"n\":2}\n", content(t, dir, "x.jsonl"))
+	assert.Equal(t, "{\"n\":1}\n{\"n\":3}\n{\"n\":2}\n", content(t, dir, "x.jsonl"))
 }

@@ -108,8 +108,8 @@ func (d *Destination) writeTemporary(name string, text []byte) error {
 	return nil
 }
 
-// sweep removes temporary files that a crash left in the folder, when it is first used. Young ones may be another
-// process's work. It is housekeeping: nothing depends on its success.
+// sweep removes temporary files that a crash left in the folder, when it is first used. Young ones
+// may be another process's work. It is housekeeping: nothing depends on its success.
 func (d *Destination) sweep(folder string) {
 	d.mu.Lock()
 	done := d.swept[folder]

@@ -19,9 +19,9 @@ import (
 	"github.com/callsheet-go/callsheet"
 )
 
-// Features says what a Queue promises beyond the contract, or that it promises less. A case that needs what
-// is not promised is skipped with a line that says so. The zero Features are the plain contract of a
-// Queue that tries not to lose rings.
+// Features says what a Queue promises beyond the contract, or that it promises less. A case that
+// needs what is not promised is skipped with a line that says so. The zero Features are the plain
+// contract of a Queue that tries not to lose rings.
 type Features struct {
 	// Loses: rings may get lost without a fault. The suite then rings again until they arrive, as
 	// the Scheduler does.
@@ -35,7 +35,8 @@ type Features struct {
 }
 
 // Run proves the Queues that newQueue makes, one for each case. They must not share rings, and must
-// not let many more than 100 calls be under way at once. newQueue uses t.Cleanup to give back what it opened.
+// not let many more than 100 calls be under way at once. newQueue uses t.Cleanup to give back what
+// it opened.
 func Run(t *testing.T, newQueue func(t *testing.T) callsheet.Queue, features Features) {
 	if features.Patience == 0 {
 		features.Patience = 10 * time.Second
