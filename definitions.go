@@ -209,7 +209,7 @@ func (s *scheduler) unknownReferences(ctx context.Context, m Meta, known map[Ref
 
 func unknownReference(of, to Ref) error {
 	return &ValidationError{Ref: of, Field: string(to.Kind), Value: to.ID,
-		Rule: fmt.Sprintf("must be the ID of a %s that is there", to.Kind)}
+		Rule: fmt.Sprintf("must name one that is there: no %s has this ID", to.Kind)}
 }
 
 // Define implements Definer.
@@ -231,16 +231,14 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 	if err := s.store.Define(ctx, prepared); err != nil {
 		return fmt.Errorf("define: %w", err)
 	}
+	var first time.Time
+	for _, sch := range prepared.Schedules {
+		first = earlier(first, sch.NextExecutionAt)
+	}
 	s.log.InfoContext(ctx, "sheet defined",
 		slog.Int("sources", len(sheet.Sources)), slog.Int("requests", len(sheet.Requests)),
 		slog.Int("extracts", len(sheet.Extracts)), slog.Int("deliveries", len(sheet.Deliveries)),
-		slog.Int("schedules", len(sheet.Schedules)))
-	var first time.Time
-	for _, sch := range prepared.Schedules {
-		if next := sch.NextExecutionAt; !next.IsZero() && (first.IsZero() || next.Before(first)) {
-			first = next
-		}
-	}
+		slog.Int("schedules", len(sheet.Schedules)), slog.Time(keyNext, first))
 	s.wakeAt(first)
 	return nil
 }

@@ -24,8 +24,9 @@
 // Plan: when a schedule falls due, the Store inserts one execution and moves the schedule on, in
 // one transaction. An execution is unique per schedule and scheduled time, so that however many
 // nodes plan, none fires twice. What will not run is a row too, with a reason: it is skipped
-// because the execution before is still open (overlap), or because nobody planned it in time
-// (missed; many are one row with a count, and the latest is run).
+// because the execution before is still open, be it that it runs or that it waits for a retry (overlap),
+// or because nobody planned it in time (missed; many are one row with a count, and the latest is
+// run).
 //
 // Ring: the Queue carries the execution's ID to a worker. It is a doorbell; a ring that is lost
 // is rung again ten seconds later.
@@ -58,6 +59,13 @@
 // Nothing happens before Run or Plan is called: New starts no goroutine, and there is no global
 // state. Everything that Run started has ended when it returns, unless a host's Pipeline does not
 // heed its context, which Run then reports.
+//
+// # Testing
+//
+// A host's tests use the Store in memory. In a testing/synctest bubble a day passes in no time:
+// the Scheduler takes the time from the bubble. Give it a transport of the test's own
+// ([WithTransport]), since the network is not part of a bubble, and a longer planning interval
+// ([WithPlanInterval]). examples/hosttest shows it.
 //
 // # Durability
 //

@@ -149,10 +149,11 @@ func (e *ClassifiedError) Unwrap() error { return e.Err }
 // A PanicError is a panic in a stage or in a host's code, caught and turned into a failure.
 type PanicError struct {
 	Value any
+	Site  string // file and line of the panic
 	Stack string
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("panic at %s: %v", e.Site, e.Value) }
 
 // Unwrap returns the panic's value if it is an error.
 func (e *PanicError) Unwrap() error {

@@ -148,6 +148,29 @@ func ExampleViewer_upcoming() {
 	// rates 06:00:00 Europe/Berlin
 }
 
+// Statistics and the monitor's report tell how things are. Run's context has ended when it
+// returns; look with another.
+func ExampleViewer_stats() {
+	api := exampleAPI()
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithDestination("memory", destmemory.New()),
+		callsheet.WithObserver(func(context.Context, callsheet.Execution) { stop() }))
+	_ = sched.Define(ctx, exampleSheet(api.URL))
+	_, _ = sched.Execute(ctx, "rates")
+	_ = sched.Run(ctx)
+
+	ctx = context.Background()
+	stats, _ := sched.Stats(ctx, callsheet.StatsQuery{})
+	fmt.Println(stats.Total.Succeeded, "succeeded,", stats.Total.Failed, "failed,", stats.Total.Records, "records")
+	report, _ := sched.Monitor(ctx)
+	fmt.Println("healthy:", report.Healthy())
+	// Output:
+	// 1 succeeded, 0 failed, 2 records
+	// healthy: true
+}
+
 // A failed execution is a dead letter. It waits for Retry and holds nothing up.
 func ExampleController_retryAll() {
 	var down atomic.Bool

@@ -51,7 +51,7 @@ const (
 	ReasonThrottled = "throttled"       // pending: the API asked to wait
 	ReasonHandBack  = "handed back"     // pending: its worker stopped before it was done
 	ReasonLost      = "worker lost"     // pending or failed: its worker vanished
-	ReasonExhausted = "retries spent"   // failed
+	ReasonExhausted = "attempts spent"  // failed
 	ReasonPermanent = "not retryable"   // failed
 	ReasonCancelled = "cancelled"       // cancelled: without words
 	ReasonDeleted   = "schedule gone"   // cancelled: its Schedule was deleted

@@ -6,10 +6,11 @@ import (
 	"github.com/callsheet-go/callsheet/extract"
 )
 
-// A Record is one extracted row: an ordered list of named values.
+// A Record is one extracted row: an ordered list of named values. See [extract.Record].
 type Record = extract.Record
 
-// A Field says how one named value comes out of a record.
+// A Field says how one named value comes out of a record: its name, a path, whether it is required,
+// and a default for where the path finds nothing. See [extract.Field].
 type Field = extract.Field
 
 // An Extract says how records come out of an answer: a JSONPath to the records, then a field
@@ -23,8 +24,10 @@ type Extract struct {
 
 	// Records is the path to the records. Empty means "$": the answer's elements if it is an
 	// array, else the answer itself.
-	Records string  `json:"records,omitempty"`
-	Fields  []Field `json:"fields,omitempty"`
+	Records string `json:"records,omitempty"`
+	// Fields are the named values of a record, in their order. In their paths $ is the record, not
+	// the answer. Empty means the whole object.
+	Fields []Field `json:"fields,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`

@@ -2,8 +2,12 @@ package callsheet
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -50,10 +54,26 @@ func resultAttrs(e Execution, took time.Duration) []any {
 func guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: string(debug.Stack())}
+			err = &PanicError{Value: v, Site: panicSite(), Stack: string(debug.Stack())}
 		}
 	}()
 	return f()
+}
+
+// panicSite returns where the panic that is being recovered happened: the first frame that is not
+// the runtime's below the deferred function that called recover.
+func panicSite() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers)]) // without Callers, this and the deferred function
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") {
+			return fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return "unknown"
+		}
+	}
 }
 
 // stackOf returns the stack of the panic in err; empty if it is none.

@@ -13,6 +13,8 @@ const (
 	overdueAfter = 30 * time.Second
 	// maxFindings is how many findings of each kind a report lists.
 	maxFindings = 100
+	// maxFindingError bounds the error text in a finding, in bytes.
+	maxFindingError = 300
 )
 
 // A MonitorReport lists what needs a person's attention. Each list holds at most 100 findings, those
@@ -93,12 +95,12 @@ func newReport(v Survey) MonitorReport {
 		Backlog: Backlog{Pending: v.Pending, Running: v.Running, OldestReady: v.OldestReady},
 	}
 	for _, sch := range v.Failed {
-		advice := "see the error of its last execution; it goes on being scheduled and is active again after a success"
+		advice := "it goes on being scheduled, and is active again after a success"
 		if sch.Status == StatusPaused {
-			advice = fmt.Sprintf("it is paused (%s); see the error of its last execution, then Resume it", sch.PauseReason)
+			advice = fmt.Sprintf("it is paused (%s): put right what the error says, then Resume it", sch.PauseReason)
 		}
-		r.Failed = append(r.Failed, Finding{Schedule: sch.ID, Since: sch.FailingSince,
-			What:   failures(sch.ConsecutiveFailures),
+		r.Failed = append(r.Failed, Finding{Schedule: sch.ID, Execution: sch.LastExecution, Since: sch.FailingSince,
+			What:   failures(sch.ConsecutiveFailures) + ": " + cut(sch.LastError, maxFindingError),
 			Advice: advice})
 	}
 	for _, e := range v.Stuck {
@@ -131,7 +133,7 @@ func newReport(v Survey) MonitorReport {
 			advice = "put right what the error says, then Retry it"
 		}
 		r.DeadLetters = append(r.DeadLetters, Finding{Schedule: e.Schedule, Execution: e.ID, Since: e.FinishedAt,
-			What:   fmt.Sprintf("failed after %s: %s", count(e.Attempt, "attempt"), cut(e.Error, 300)),
+			What:   fmt.Sprintf("failed after %s: %s", count(e.Attempt, "attempt"), cut(e.Error, maxFindingError)),
 			Advice: advice})
 	}
 	return r

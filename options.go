@@ -111,6 +111,8 @@ func WithQueue(q Queue) Option {
 
 // WithTransport sets what makes HTTP calls, for tests, proxies, tracing. The default is a
 // transport of the Scheduler's own, without a proxy. The host closes what it passes in.
+//
+// Tests in a testing/synctest bubble need a transport of their own, as the network is not part of the bubble.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(s *settings) error {
 		s.transport = rt

@@ -48,7 +48,7 @@ func TestMonitor_SaysWhatIsWrongSinceWhenAndWhatToDo(t *testing.T) {
 		require.Len(t, r.Failed, 1)
 		assert.Equal(t, "fails", r.Failed[0].Schedule)
 		assert.Equal(t, begin, r.Failed[0].Since)
-		assert.Equal(t, "the last execution failed", r.Failed[0].What)
+		assert.Equal(t, "the last execution failed: down", r.Failed[0].What)
 		require.Len(t, r.Stuck, 1)
 		assert.Equal(t, hangs.ID, r.Stuck[0].Execution)
 		assert.Contains(t, r.Stuck[0].Advice, "Cancel")

@@ -288,7 +288,7 @@ func TestRun_PanicIsAFailedAttemptWithItsStack(t *testing.T) {
 		assert.Equal(t, callsheet.StateFailed, e.State)
 		assert.Equal(t, callsheet.ClassPanic, e.Class)
 		require.Len(t, e.Attempts, 2)
-		assert.Equal(t, "panic: boom", e.Attempts[0].Error)
+		assert.Regexp(t, `^panic at run_test\.go:\d+: boom$`, e.Attempts[0].Error)
 		assert.Contains(t, e.Attempts[0].Stack, "TestRun_PanicIsAFailedAttemptWithItsStack")
 	})
 }

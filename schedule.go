@@ -67,10 +67,11 @@ type Schedule struct {
 	Delivery string `json:"delivery,omitempty"`
 
 	// MaxRetries is how often an execution is tried again after its first attempt failed.
-	// Zero means 3; NoRetries (-1) means never.
+	// Zero means 3; NoRetries (-1) means never. While an execution waits for a retry it is open,
+	// and the occurrences that fall due meanwhile are skipped.
 	MaxRetries int `json:"max_retries"`
 	// RetryDelay is the wait before the first retry. It doubles with each further one, ±25% at
-	// random, up to MaxRetryDelay. Zero means 10 s.
+	// random, up to MaxRetryDelay. Zero means 10 s; a schedule that fires every few seconds wants less.
 	RetryDelay time.Duration `json:"retry_delay"`
 	// MaxRetryDelay caps the wait between retries. Zero means 15 minutes, or RetryDelay if that
 	// is longer.
@@ -109,6 +110,10 @@ type ScheduleState struct {
 	ExecutionCount int64 `json:"execution_count"`
 	FailureCount   int64 `json:"failure_count"`
 
+	// LastError is that of the last execution, in words, if it failed; LastExecution names it,
+	// whether it succeeded or failed.
+	LastExecution string `json:"last_execution,omitempty"`
+	LastError     string `json:"last_error,omitempty"`
 	// LastExecutedAt is when the last attempt that ended an execution had begun.
 	LastExecutedAt time.Time `json:"last_executed_at,omitzero"`
 	// NextExecutionAt is the next occurrence to be planned. Zero means none.
@@ -194,18 +199,18 @@ func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState
 	if before.State == after.State {
 		return st
 	}
+	if after.State == StateSucceeded || after.State == StateFailed {
+		st.ExecutionCount++
+		st.LastExecution, st.LastError, st.LastExecutedAt = after.ID, after.Error, after.StartedAt
+	}
 	switch after.State {
 	case StateSucceeded:
-		st.ExecutionCount++
-		st.LastExecutedAt = after.StartedAt
 		st.ConsecutiveFailures, st.FailingSince = 0, time.Time{}
 		if st.Status == StatusFailed {
 			st.Status = StatusActive
 		}
 	case StateFailed:
-		st.ExecutionCount++
 		st.FailureCount++
-		st.LastExecutedAt = after.StartedAt
 		st.ConsecutiveFailures++
 		if st.FailingSince.IsZero() {
 			st.FailingSince = now

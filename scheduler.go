@@ -99,7 +99,8 @@ type Runner interface {
 	// finish for at most the drain timeout, cancels and hands back the rest without spending
 	// their attempts, and returns nil. An error is returned if it cannot start or go on, or if a
 	// Pipeline did not return though its context had ended. A second Run at the same time is
-	// refused with [ErrRunning]; one after the first has returned is welcome.
+	// refused with [ErrRunning]; one after the first has returned is welcome. To look at what
+	// happened after Run has returned, use a context other than the one that has ended.
 	Run(ctx context.Context) error
 
 	// Plan makes one planning pass: it plans what is due and rings for what is ready. Run does so

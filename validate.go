@@ -70,7 +70,7 @@ func (s *scheduler) checkRequest(r Request) error {
 	f := faults{ref: Ref{KindRequest, r.ID}}
 	f.meta(r.Meta(), r.Name)
 	if r.Source == "" {
-		f.field("source", r.Source, "must be the ID of a source")
+		f.field("source", r.Source, "must name a source")
 	}
 	f.fetchFaults(fetch.Request{
 		BaseURL: placeholderURL, Method: r.Method, Path: r.Path, Query: r.Query,
@@ -134,7 +134,7 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 		}
 	}
 	if sch.Request == "" {
-		f.field("request", sch.Request, "must be the ID of a request")
+		f.field("request", sch.Request, "must name a request")
 	}
 	if sch.MaxRetries < NoRetries || sch.MaxRetries > 100 {
 		f.field("max_retries", sch.MaxRetries, "must be 0 (for the default of %d) to 100, or %d for none", DefaultMaxRetries, NoRetries)

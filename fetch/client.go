@@ -28,7 +28,7 @@ func New(transport http.RoundTripper) *Client {
 		c.own = NewTransport()
 		transport = c.own
 	}
-	c.resty = resty.NewWithClient(&http.Client{Transport: transport, CheckRedirect: checkRedirect}).
+	c.resty = resty.NewWithClient(&http.Client{Transport: named{transport}, CheckRedirect: checkRedirect}).
 		SetLogger(silence{}).
 		SetDoNotParseResponse(true).
 		SetPreRequestHook(putOnWire)
@@ -94,6 +94,18 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		URL:     maskURL(conv.url),
 		Elapsed: time.Since(started),
 	}, nil
+}
+
+// named is a transport whose answers say what they answer, as net/http's do. A host's may leave that
+// out, and http.Client does not mind; what comes after the redirects does.
+type named struct{ http.RoundTripper }
+
+func (t named) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.RoundTripper.RoundTrip(r)
+	if answer != nil && answer.Request == nil {
+		answer.Request = r
+	}
+	return answer, err
 }
 
 // Close closes the idle connections of a transport that [New] made; a host's transport is left alone.

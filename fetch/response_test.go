@@ -207,3 +207,18 @@ func TestBody_PartOnRequestIsAnAnswer(t *testing.T) {
 	assert.Equal(t, http.StatusPartialContent, answer.Status)
 	assert.Equal(t, "23", string(answer.Body))
 }
+
+// nameless is a transport that does not say what its answers answer.
+type nameless int
+
+func (status nameless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: int(status), Body: io.NopCloser(strings.NewReader("body"))}, nil
+}
+
+func TestDo_AnswerNeedNotNameItsRequest(t *testing.T) {
+	answer, err := fetch.New(nameless(200)).Do(t.Context(), fetch.Request{BaseURL: "http://api.example"})
+	require.NoError(t, err)
+	assert.Equal(t, "body", string(answer.Body))
+	_, err = fetch.New(nameless(500)).Do(t.Context(), fetch.Request{BaseURL: "http://api.example"})
+	require.ErrorContains(t, err, "500")
+}

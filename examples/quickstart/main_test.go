@@ -25,7 +25,7 @@ func TestRun_DemoShowsSuccessRetryAndDeadLetter(t *testing.T) {
 		`rates +retry +attempt 1 of 4: 503 Service Unavailable; next in \d+ms`,
 		`rates +retry +attempt 2 of 4: 503 Service Unavailable; next in \d+ms`,
 		`rates +succeeded +5 records, 15\.3 kB in .*, at attempt 3 of 4`,
-		`hong-kong +failed +attempt 2 of 2: 500 Internal Server Error; retries spent, now a dead letter`,
+		`hong-kong +failed +attempt 2 of 2: 500 Internal Server Error; attempts spent, now a dead letter`,
 	)
 	for _, want := range []string{
 		`(?m)^  total( +[\d.]+(µs|ms|s| k?M?B)?){8}$`,

@@ -84,7 +84,7 @@ func (s *Store) unknown(meta callsheet.Meta, within map[callsheet.Ref]bool) erro
 		}
 		faults = append(faults, &callsheet.ValidationError{
 			Ref: meta.Ref(), Field: string(ref.Kind), Value: ref.ID,
-			Rule: fmt.Sprintf("must be the ID of a %s that is there", ref.Kind),
+			Rule: fmt.Sprintf("must name one that is there: no %s has this ID", ref.Kind),
 		})
 	}
 	return errors.Join(faults...)
