@@ -10,17 +10,17 @@ import (
 
 // Sources implements Definer.
 func (s *scheduler) Sources() Collection[Source] {
-	return collection[Source, *Source]{s, s.store.Sources(), s.prepareSource}
+	return collection[Source, *Source]{s, s.store.Sources(), prepareSource}
 }
 
 // Requests implements Definer.
 func (s *scheduler) Requests() Collection[Request] {
-	return collection[Request, *Request]{s, s.store.Requests(), s.prepareRequest}
+	return collection[Request, *Request]{s, s.store.Requests(), prepareRequest}
 }
 
 // Extracts implements Definer.
 func (s *scheduler) Extracts() Collection[Extract] {
-	return collection[Extract, *Extract]{s, s.store.Extracts(), s.prepareExtract}
+	return collection[Extract, *Extract]{s, s.store.Extracts(), prepareExtract}
 }
 
 // Deliveries implements Definer.
@@ -35,16 +35,16 @@ func (s *scheduler) Schedules() Collection[Schedule] {
 
 // The prepare functions fill in defaults and then check, so that what enters the Store is whole.
 
-func (s *scheduler) prepareSource(_ context.Context, src *Source) error { return s.checkSource(*src) }
+func prepareSource(_ context.Context, src *Source) error { return checkSource(*src) }
 
-func (s *scheduler) prepareRequest(_ context.Context, r *Request) error {
+func prepareRequest(_ context.Context, r *Request) error {
 	if r.Method == "" {
 		r.Method = "GET"
 	}
-	return s.checkRequest(*r)
+	return checkRequest(*r)
 }
 
-func (s *scheduler) prepareExtract(_ context.Context, x *Extract) error { return s.checkExtract(*x) }
+func prepareExtract(_ context.Context, x *Extract) error { return checkExtract(*x) }
 
 func (s *scheduler) prepareDelivery(_ context.Context, d *Delivery) error {
 	if d.Mode == "" {
@@ -53,7 +53,7 @@ func (s *scheduler) prepareDelivery(_ context.Context, d *Delivery) error {
 	return s.checkDelivery(*d)
 }
 
-func (s *scheduler) prepareSchedule(ctx context.Context, sch *Schedule) error {
+func (s *scheduler) prepareSchedule(_ context.Context, sch *Schedule) error {
 	if sch.Type == "" {
 		sch.Type = TypeManual
 		if sch.Cron != "" {
@@ -86,24 +86,9 @@ func (s *scheduler) prepareSchedule(ctx context.Context, sch *Schedule) error {
 		}
 		sch.CronDescription = parsed.Describe()
 	}
-	return s.placeNext(ctx, sch)
-}
-
-// placeNext sets the next occurrence of a schedule that is about to be kept. An edit that does
-// not touch its times leaves the occurrence that was planned, so that one that has just come due
-// is not lost.
-func (s *scheduler) placeNext(ctx context.Context, sch *Schedule) error {
+	// What the Store makes of it, it decides by the row as it is: see Schedule.Edited.
 	sch.ScheduleState = ScheduleState{Status: StatusActive}
-	before, err := s.store.Schedules().Get(ctx, sch.ID)
-	switch {
-	case err == nil && before.Status == StatusPaused:
-		return nil
-	case err == nil && before.Type == sch.Type && before.Disabled == sch.Disabled && before.Cron == sch.Cron && before.Zone == sch.Zone:
-		sch.NextExecutionAt = before.NextExecutionAt
-		return nil
-	case err != nil && !isNotFound(err):
-		return fmt.Errorf("read schedule %q: %w", sch.ID, err)
-	}
+	var err error
 	sch.NextExecutionAt, err = s.nextAfter(*sch, now())
 	return err
 }
@@ -217,9 +202,9 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 	bad := &faults{}
 	known := map[Ref]bool{}
 	prepared := Sheet{
-		Sources:    prepareAll(ctx, bad, known, sheet.Sources, s.prepareSource),
-		Requests:   prepareAll(ctx, bad, known, sheet.Requests, s.prepareRequest),
-		Extracts:   prepareAll(ctx, bad, known, sheet.Extracts, s.prepareExtract),
+		Sources:    prepareAll(ctx, bad, known, sheet.Sources, prepareSource),
+		Requests:   prepareAll(ctx, bad, known, sheet.Requests, prepareRequest),
+		Extracts:   prepareAll(ctx, bad, known, sheet.Extracts, prepareExtract),
 		Deliveries: prepareAll(ctx, bad, known, sheet.Deliveries, s.prepareDelivery),
 		Schedules:  prepareAll(ctx, bad, known, sheet.Schedules, s.prepareSchedule),
 	}

@@ -45,17 +45,18 @@ const (
 // Reasons why an execution is in its state, beyond what the state says. A cancellation carries
 // the caller's own words instead.
 const (
-	ReasonOverlap   = "overlap"         // skipped: the execution before was still pending or running
-	ReasonMissed    = "missed"          // skipped: nobody planned these occurrences in time; see Gap
-	ReasonRetry     = "retry"           // pending: the last attempt failed, another is due
-	ReasonThrottled = "throttled"       // pending: the API asked to wait
-	ReasonHandBack  = "handed back"     // pending: its worker stopped before it was done
-	ReasonLost      = "worker lost"     // pending or failed: its worker vanished
-	ReasonExhausted = "attempts spent"  // failed
-	ReasonPermanent = "not retryable"   // failed
-	ReasonCancelled = "cancelled"       // cancelled: without words
-	ReasonDeleted   = "schedule gone"   // cancelled: its Schedule was deleted
-	ReasonRetried   = "retried by hand" // pending: Retry was called
+	ReasonOverlap     = "overlap"           // skipped: the execution before was still pending or running
+	ReasonMissed      = "missed"            // skipped: nobody planned these occurrences in time; see Gap
+	ReasonUnplannable = "cannot be planned" // skipped: its next time could not be computed
+	ReasonRetry       = "retry"             // pending: the last attempt failed, another is due
+	ReasonThrottled   = "throttled"         // pending: the API asked to wait
+	ReasonHandBack    = "handed back"       // pending: its worker stopped before it was done
+	ReasonLost        = "worker lost"       // pending or failed: its worker vanished
+	ReasonExhausted   = "attempts spent"    // failed
+	ReasonPermanent   = "not retryable"     // failed
+	ReasonCancelled   = "cancelled"         // cancelled: without words
+	ReasonDeleted     = "schedule gone"     // cancelled: its Schedule was deleted
+	ReasonRetried     = "retried by hand"   // pending: Retry was called
 )
 
 // Limits on what the library puts up with before an execution fails.
@@ -95,6 +96,8 @@ type Execution struct {
 	NotBefore time.Time `json:"not_before,omitzero"`
 	// CancelRequested is set when a running execution was cancelled and its worker has yet to stop.
 	CancelRequested bool `json:"cancel_requested,omitempty"`
+	// Reopenings counts how often Retry took the execution up again.
+	Reopenings int `json:"reopenings,omitempty"`
 	// LostWorkers counts the workers that vanished under the execution.
 	LostWorkers int `json:"lost_workers,omitempty"`
 
@@ -282,13 +285,15 @@ func (e Execution) Lost() Outcome {
 }
 
 // Cancelled returns the execution after a request to cancel it: a pending one is over, a running
-// one is marked for its worker, a final one is as it was.
+// one is marked for its worker, one that is marked already, or final, is as it was.
 func (e Execution) Cancelled(reason string, now time.Time) Execution {
 	switch e.State {
 	case StatePending:
 		e.State, e.Reason, e.NotBefore, e.FinishedAt = StateCancelled, reason, time.Time{}, now
 	case StateRunning:
-		e.CancelRequested, e.Reason = true, reason
+		if !e.CancelRequested {
+			e.CancelRequested, e.Reason = true, reason
+		}
 	}
 	return e
 }
@@ -299,6 +304,7 @@ func (e Execution) Reopened(maxAttempts int, now time.Time) Execution {
 	e.State, e.Reason = StatePending, ReasonRetried
 	e.MaxAttempts = e.Attempt + maxAttempts
 	e.LostWorkers = 0
+	e.Reopenings++
 	e.NotBefore, e.FinishedAt = now, time.Time{}
 	return e
 }

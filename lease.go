@@ -2,6 +2,7 @@ package callsheet
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,29 +11,62 @@ import (
 // leases are the executions that a node holds. Times are monotonic: a lease is believed to last
 // from just before the Store was asked, so that it ends here before it ends there.
 type leases struct {
-	mu   sync.Mutex
-	held map[string]*holding // by execution ID; guarded by mu
-	some chan struct{}       // holds one signal that held is no longer empty
+	mu       sync.Mutex
+	held     map[string]*holding // by execution ID; guarded by mu
+	expected map[string]*claim   // by execution ID; guarded by mu
+	some     chan struct{}       // holds one signal that held is no longer empty
 }
 
+// A holding is an execution that this node works on.
 type holding struct {
 	call   Call
 	cancel context.CancelCauseFunc
 	expiry *time.Timer // cancels the work with ErrLeaseLost when no renewal comes in time
 }
 
+// A claim is under way for an execution; a bell that rang twice may have two.
+type claim struct {
+	claimants int
+	cancelled bool
+}
+
 func newLeases() *leases {
-	return &leases{held: map[string]*holding{}, some: make(chan struct{}, 1)}
+	return &leases{held: map[string]*holding{}, expected: map[string]*claim{}, some: make(chan struct{}, 1)}
 }
 
 // workShare is the part of a lease after which a worker that could not renew stops its work, so
 // that it has stopped before another can begin.
 func workShare(lease time.Duration) time.Duration { return lease * 4 / 5 }
 
+// expect notes that an execution is about to be claimed, so that a cancellation which comes before
+// add is not missed. The function it returns ends that.
+func (l *leases) expect(id string) (done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.expected[id]
+	if c == nil {
+		c = &claim{}
+		l.expected[id] = c
+	}
+	c.claimants++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if c.claimants--; c.claimants == 0 {
+			delete(l.expected, id)
+		}
+	}
+}
+
+// add notes that an execution is held, and that its work is stopped by cancel.
 func (l *leases) add(call Call, cancel context.CancelCauseFunc, remaining time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held[call.Execution.ID] = &holding{call, cancel, time.AfterFunc(remaining, func() { cancel(ErrLeaseLost) })}
+	id := call.Execution.ID
+	if c := l.expected[id]; c != nil && c.cancelled {
+		cancel(ErrCancelled)
+	}
+	l.held[id] = &holding{call, cancel, time.AfterFunc(remaining, func() { cancel(ErrLeaseLost) })}
 	if len(l.held) == 1 {
 		select {
 		case l.some <- struct{}{}:
@@ -41,18 +75,26 @@ func (l *leases) add(call Call, cancel context.CancelCauseFunc, remaining time.D
 	}
 }
 
-// remove forgets an execution, and reports whether it was still held under that fence: it is not
-// after abandon.
-func (l *leases) remove(id string, fence int64) bool {
+// cancel stops the work on an execution, if this node does it or is about to.
+func (l *leases) cancel(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := l.held[id]
-	if h == nil || h.call.Execution.Fence != fence {
-		return false
+	if h := l.held[id]; h != nil {
+		h.cancel(ErrCancelled)
 	}
-	h.expiry.Stop()
-	delete(l.held, id)
-	return true
+	if c := l.expected[id]; c != nil {
+		c.cancelled = true
+	}
+}
+
+// remove forgets an execution that is held under that fence.
+func (l *leases) remove(e Execution) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h := l.held[e.ID]; h != nil && h.call.Execution.Fence == e.Fence {
+		h.expiry.Stop()
+		delete(l.held, e.ID)
+	}
 }
 
 func (l *leases) all() []*holding {
@@ -63,15 +105,6 @@ func (l *leases) all() []*holding {
 		all = append(all, h)
 	}
 	return all
-}
-
-// cancel stops the work on an execution, if this node does it.
-func (n *node) cancel(id string) {
-	n.leases.mu.Lock()
-	defer n.leases.mu.Unlock()
-	if h := n.leases.held[id]; h != nil {
-		h.cancel(ErrCancelled)
-	}
 }
 
 // keepLeases renews what is held, three times in the length of a lease, until ctx ends. It sleeps
@@ -112,6 +145,9 @@ func (n *node) renew(ctx context.Context, holdings []*holding) {
 		renewals, err = n.store.Renew(ctx, request)
 		return err
 	})
+	if err == nil && len(renewals) != len(holdings) {
+		err = fmt.Errorf("store answered %d renewals of %d", len(renewals), len(holdings))
+	}
 	if err != nil {
 		n.log.WarnContext(ctx, "leases could not be renewed", slog.Int("executions", len(holdings)), slog.Any(keyError, err))
 		return // the expiry timers go on

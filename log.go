@@ -60,6 +60,19 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// isolate calls f in a goroutine of its own and waits for it. Beyond what guard does, it survives
+// code that ends its goroutine with runtime.Goexit, as a test's FailNow does.
+func isolate(f func() error) error {
+	var err error = &PanicError{Value: "the goroutine was ended (runtime.Goexit)", Site: "an unknown place"}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = guard(f)
+	}()
+	<-done
+	return err
+}
+
 // panicSite returns where the panic that is being recovered happened: the first frame that is not
 // the runtime's below the deferred function that called recover.
 func panicSite() string {

@@ -56,6 +56,8 @@ type Backlog struct {
 	OldestReady time.Time `json:"oldest_ready,omitzero"`
 	// Queue is what this process's Queue holds.
 	Queue QueueStats `json:"queue"`
+	// QueueError is set when the Queue did not say.
+	QueueError string `json:"queue_error,omitempty"`
 }
 
 // A Finding is one thing that needs attention.
@@ -79,8 +81,12 @@ func (s *scheduler) Monitor(ctx context.Context) (MonitorReport, error) {
 		return MonitorReport{}, fmt.Errorf("survey: %w", err)
 	}
 	report := newReport(survey)
-	if report.Backlog.Queue, err = s.queue.Stats(ctx); err != nil {
-		return MonitorReport{}, fmt.Errorf("read queue statistics: %w", err)
+	err = guard(func() (err error) {
+		report.Backlog.Queue, err = s.queue.Stats(ctx)
+		return err
+	})
+	if err != nil {
+		report.Backlog.QueueError = err.Error() // the report is wanted most when something is wrong
 	}
 	return report, nil
 }

@@ -47,7 +47,11 @@ func newSettings(opts []Option) (*settings, error) {
 		retention:    DefaultRetention(),
 	}
 	var bad faults
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			bad.field(fmt.Sprintf("opts[%d]", i), nil, "must not be nil")
+			continue
+		}
 		bad.add(opt(s))
 	}
 	return s, bad.err()
@@ -124,14 +128,18 @@ func WithTransport(rt http.RoundTripper) Option {
 // call, or not. Where it is given several times, the last is outermost.
 func WithPipeline(wrap func(next Pipeline) Pipeline) Option {
 	return func(s *settings) error {
+		if wrap == nil {
+			return &ValidationError{Field: "WithPipeline", Value: "nil", Rule: "must be a function"}
+		}
 		s.wrap = append(s.wrap, wrap)
 		return nil
 	}
 }
 
 // WithObserver has f called with every execution after each of its attempts was recorded, and
-// when it ends without one (skipped, cancelled, lost). f is called from many goroutines at once
-// and holds up the worker that calls it; a panic of f is logged and changes nothing.
+// when it ends without one (skipped, cancelled, lost); not with those that a Schedule takes with it
+// when it is deleted. f is called from many goroutines at once and holds up the worker that calls
+// it; a panic of f is logged and changes nothing.
 func WithObserver(f func(ctx context.Context, e Execution)) Option {
 	return func(s *settings) error {
 		s.observer = f
@@ -154,36 +162,42 @@ func WithWorkerName(name string) Option {
 
 // WithLease sets how long a worker holds an execution without renewing it, which is how long a
 // dead worker's execution waits for the next. It is renewed three times in that time.
-// The default is 10 s.
+// The default is 10 s, the least 100 ms.
 func WithLease(d time.Duration) Option {
-	return positive("WithLease", d, func(s *settings) { s.lease = d })
+	return atLeast(100*time.Millisecond, "WithLease", d, func(s *settings) { s.lease = d })
 }
 
 // WithDrainTimeout sets how long Run, when it is stopped, lets running executions finish before
 // it hands them back. The default is 30 s.
 func WithDrainTimeout(d time.Duration) Option {
-	return positive("WithDrainTimeout", d, func(s *settings) { s.drainTimeout = d })
+	return atLeast(0, "WithDrainTimeout", d, func(s *settings) { s.drainTimeout = d })
 }
 
 // WithPlanInterval sets the longest time between two planning passes. Passes happen at due times
 // in any case; the interval is how soon a schedule created by another process, or a jump of the
-// clock, is seen. The default is 1 s. Tests that simulate days raise it to go faster.
+// clock, is seen. The default is 1 s. Tests that simulate days raise it, and the lease
+// ([WithLease]), a fifth of which is how often vanished workers are looked for, to go faster.
 func WithPlanInterval(d time.Duration) Option {
-	return positive("WithPlanInterval", d, func(s *settings) { s.planInterval = d })
+	return atLeast(time.Millisecond, "WithPlanInterval", d, func(s *settings) { s.planInterval = d })
 }
 
 // WithRetention sets how long executions that are over are kept. See [DefaultRetention].
 func WithRetention(r Retention) Option {
 	return func(s *settings) error {
+		for state, age := range r.ages() {
+			if age < 0 {
+				return &ValidationError{Field: "WithRetention", Value: age.String(), Rule: fmt.Sprintf("must not be negative for %s; zero keeps for ever", state)}
+			}
+		}
 		s.retention = r
 		return nil
 	}
 }
 
-func positive(name string, d time.Duration, set func(*settings)) Option {
+func atLeast(least time.Duration, name string, d time.Duration, set func(*settings)) Option {
 	return func(s *settings) error {
-		if d <= 0 {
-			return &ValidationError{Field: name, Value: d.String(), Rule: "must be longer than zero"}
+		if d < least {
+			return &ValidationError{Field: name, Value: d.String(), Rule: fmt.Sprintf("must be at least %s", least)}
 		}
 		set(s)
 		return nil
@@ -205,13 +219,17 @@ func DefaultRetention() Retention {
 	return Retention{Succeeded: 7 * day, Failed: 30 * day, Cancelled: 7 * day, Skipped: 7 * day}
 }
 
+func (r Retention) ages() map[State]time.Duration {
+	return map[State]time.Duration{
+		StateSucceeded: r.Succeeded, StateFailed: r.Failed,
+		StateCancelled: r.Cancelled, StateSkipped: r.Skipped,
+	}
+}
+
 // before returns, for each state that is not kept for ever, the time before which it goes.
 func (r Retention) before(now time.Time) map[State]time.Time {
 	before := map[State]time.Time{}
-	for state, age := range map[State]time.Duration{
-		StateSucceeded: r.Succeeded, StateFailed: r.Failed,
-		StateCancelled: r.Cancelled, StateSkipped: r.Skipped,
-	} {
+	for state, age := range r.ages() {
 		if age > 0 {
 			before[state] = now.Add(-age)
 		}

@@ -15,8 +15,6 @@ const (
 	// a pass makes: when more falls due than can be planned, the rings must still have their turn.
 	planBatch  = 500
 	maxBatches = 200
-	// unplannable is when a schedule is tried again whose times could not be computed.
-	unplannable = time.Minute
 	// maxCounted is how many missed occurrences are counted one by one.
 	maxCounted = 10_000
 )
@@ -25,8 +23,13 @@ const (
 func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 	var report PlanReport
 	p := planner{s: s, ctx: ctx, memo: map[cronKey]occurrences{}}
+	request := PlanRequest{Limit: planBatch, Decide: p.decide}
+	serves := s.serves()
+	if serves {
+		request.RingAgain = RingAgain
+	}
 	for range maxBatches {
-		result, err := s.store.Plan(ctx, PlanRequest{Limit: planBatch, Decide: p.decide, RingAgain: RingAgain})
+		result, err := s.store.Plan(ctx, request)
 		if err != nil {
 			return report, fmt.Errorf("plan: %w", err)
 		}
@@ -35,6 +38,9 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 		if result.Schedules < planBatch {
 			break
 		}
+	}
+	if !serves {
+		return report, nil
 	}
 	wake := report.Wake
 	for range maxBatches {
@@ -60,7 +66,9 @@ func (s *scheduler) planned(ctx context.Context, executions []Execution, report 
 			ids = append(ids, e.ID)
 		}
 	}
-	s.ring(ctx, ids...)
+	if s.serves() {
+		s.ring(ctx, ids...)
+	}
 	report.Planned += len(ids)
 	report.Skipped += len(executions) - len(ids)
 	debug := s.log.Enabled(ctx, slog.LevelDebug)
@@ -99,8 +107,10 @@ func (p *planner) decide(due Due) Decision {
 	sch := due.Schedule
 	o, err := p.occurrences(sch, due.Now)
 	if err != nil {
-		p.s.log.ErrorContext(p.ctx, "schedule cannot be planned", slog.String(keySchedule, sch.ID), slog.Any(keyError, err))
-		return Decision{Next: due.Now.Add(unplannable)}
+		// Nobody knows when it would be due next. It takes a person to put that right, and Resume.
+		p.s.log.ErrorContext(p.ctx, "schedule cannot be planned, pausing it", slog.String(keySchedule, sch.ID), slog.Any(keyError, err))
+		e := newExecution(sch, sch.NextExecutionAt, TriggerSchedule, due.Now)
+		return Decision{Executions: []Execution{e.skipped(ReasonUnplannable, nil)}, Pause: ReasonUnplannable + ": " + err.Error()}
 	}
 	d := Decision{Next: o.next, Executions: make([]Execution, 0, 2)}
 	if o.missed != nil {
@@ -182,9 +192,9 @@ func (e Execution) skipped(reason string, gap *Gap) Execution {
 	return e
 }
 
-// nextAfter returns the first occurrence of sch after t; zero if it has none to plan.
+// nextAfter returns the first occurrence of sch after t, paused or not; zero if it has none.
 func (s *scheduler) nextAfter(sch Schedule, t time.Time) (time.Time, error) {
-	if !sch.Planned() {
+	if sch.Type == TypeManual || sch.Disabled {
 		return time.Time{}, nil
 	}
 	parsed, err := s.crons.get(sch.Cron, sch.Zone)

@@ -212,6 +212,46 @@ func TestRun_PrunesWhatIsOld(t *testing.T) {
 	})
 }
 
+func TestRun_RetentionOfZeroKeepsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sched := newScheduler(t, succeed, callsheet.WithPlanInterval(time.Minute), callsheet.WithLease(10*time.Minute),
+			callsheet.WithRetention(callsheet.Retention{Failed: time.Hour}))
+		define(t, sched, callsheet.Schedule{ID: "s", Cron: "30 * * * *"})
+		start(t, sched)
+		time.Sleep(48 * time.Hour)
+		assert.Len(t, executions(t, sched, "s"), 48)
+	})
+}
+
+func TestRun_MonitorLogsWhatHasChangedAndNothingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var book logbook
+		down := true
+		sched := newScheduler(t, func(context.Context, callsheet.Call) error {
+			if down {
+				return errors.New("down")
+			}
+			return nil
+		}, callsheet.WithLogger(book.logger()))
+		define(t, sched, callsheet.Schedule{ID: "s", MaxRetries: callsheet.NoRetries})
+		start(t, sched)
+		e, err := sched.Execute(t.Context(), "s")
+		require.NoError(t, err)
+		time.Sleep(10 * time.Minute)
+		reports := book.lines("monitor report")
+		require.Len(t, reports, 1)
+		assert.Equal(t, slog.LevelWarn, reports[0]["level"])
+		assert.EqualValues(t, 1, reports[0]["dead_letters"])
+		down = false
+		_, err = sched.Retry(t.Context(), e.ID)
+		require.NoError(t, err)
+		time.Sleep(10 * time.Minute)
+		reports = book.lines("monitor report")
+		require.Len(t, reports, 2)
+		assert.Equal(t, slog.LevelInfo, reports[1]["level"], "all is well again")
+	})
+}
+
 func TestDependencies_InMemoryHostLinksNoDriver(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".", "./store/memory").Output()
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -27,11 +28,12 @@ type node struct {
 	stopWork context.CancelCauseFunc
 	alarm    *alarm
 	leases   *leases
-	findings string // what the monitor reported last; used by its job only
+	woken    atomic.Bool // a wake-up came that no planning pass has begun with
+	findings string      // what the monitor reported last; used by its job only
 }
 
 // Run implements Runner.
-func (s *scheduler) Run(ctx context.Context) (err error) {
+func (s *scheduler) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(ErrStopping)
 	n := &node{scheduler: s, work: work, stopWork: stopWork, alarm: newAlarm(), leases: newLeases()}
@@ -41,69 +43,83 @@ func (s *scheduler) Run(ctx context.Context) (err error) {
 	defer s.node.Store(nil)
 	defer s.fetcher.Close()
 
-	s.log.InfoContext(ctx, "scheduler started", slog.String("worker", s.workerName))
-	defer func() { s.stopped(ctx, err) }()
-
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var background sync.WaitGroup
-	background.Go(func() { n.keepLeases(work) })
-
 	stopTicking, err := n.tick(ctx)
 	if err != nil {
-		stopWork(ErrStopping)
-		background.Wait()
 		return err
 	}
+	s.log.InfoContext(ctx, "scheduler started", slog.String("worker", s.workerName))
+	defer s.log.InfoContext(ctx, "scheduler stopped")
 
-	queueDone := make(chan error, 1)
-	go func() { queueDone <- s.queue.Run(ctx, n.handle) }()
-
-	var queueErr error
-	queueStopped := false
-	select {
-	case <-ctx.Done():
-	case queueErr = <-queueDone:
-		queueStopped = true
-		stop(queueErr)
-	}
-	stopErr := stopTicking()
-	if !queueStopped {
-		queueErr = n.drain(queueDone)
-	}
-	stopWork(ErrStopping)
-	background.Wait()
-	return errors.Join(stopErr, queueErr)
+	renewing := part("lease renewals", func() error { n.keepLeases(work); return nil })
+	working := part("workers", func() error {
+		err := guard(func() error { return s.queue.Run(ctx, n.handle) })
+		if err == nil && ctx.Err() == nil {
+			err = errors.New("it returned before it was asked to")
+		}
+		stop(err)
+		if err != nil {
+			return fmt.Errorf("run queue: %w", err)
+		}
+		return nil
+	})
+	<-ctx.Done()
+	ticking := part("passes", stopTicking)
+	return n.drain(working, ticking, renewing)
 }
 
-func (s *scheduler) stopped(ctx context.Context, err error) {
-	if err != nil {
-		s.log.ErrorContext(ctx, "scheduler stopped", slog.Any(keyError, err))
-		return
-	}
-	s.log.InfoContext(ctx, "scheduler stopped")
+// A running part of Run, which ends with an error or nil.
+type running struct {
+	name string
+	done chan error
 }
 
-// drain waits for running executions to finish; then cancels them, so that they are handed back;
-// and abandons those whose Pipeline does not return even then.
-func (n *node) drain(queueDone <-chan error) error {
-	for _, step := range []struct {
-		patience time.Duration
-		then     func()
-	}{
-		{n.drainTimeout, func() { n.stopWork(ErrStopping) }},
-		{stopGrace, func() {}},
-	} {
-		timer := time.NewTimer(step.patience)
+func part(name string, run func() error) running {
+	r := running{name, make(chan error, 1)}
+	go func() { r.done <- run() }()
+	return r
+}
+
+// drain waits for all that runs to end: first for executions to finish, then, cancelled, to be
+// handed back. It waits for the drain timeout and a grace in all, and reports what has not ended by then.
+func (n *node) drain(working, ticking, renewing running) error {
+	patience := time.NewTimer(n.drainTimeout)
+	defer patience.Stop()
+	var errs []error
+	ended := func(r running) bool {
 		select {
-		case err := <-queueDone:
-			timer.Stop()
-			return err
-		case <-timer.C:
-			step.then()
+		case err := <-r.done:
+			errs = append(errs, err)
+			return true
+		case <-patience.C:
+		}
+		select { // it may have ended just then
+		case err := <-r.done:
+			errs = append(errs, err)
+			return true
+		default:
+			return false
 		}
 	}
-	return n.abandon()
+	hasWorked := ended(working)
+	hasTicked := hasWorked && ended(ticking)
+	n.stopWork(ErrStopping) // for the renewals it is time in any case
+	patience.Reset(stopGrace)
+	if !hasWorked && !ended(working) {
+		errs = append(errs, n.abandon())
+		patience.Reset(0)
+	}
+	for _, r := range []running{ticking, renewing} {
+		if r == ticking && hasTicked {
+			continue
+		}
+		if !ended(r) {
+			errs = append(errs, fmt.Errorf("%s did not end", r.name))
+			patience.Reset(0)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // tick starts the gocron jobs: planning, reconciling, monitoring and retention, one each. The
@@ -119,14 +135,12 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 	jobs := []struct {
 		name  string
 		every time.Duration
-		mode  gocron.LimitMode
 		run   func(context.Context) error
 	}{
-		// A wake-up that comes during a pass must not be lost: it waits for the pass to end.
-		{"plan", n.planInterval, gocron.LimitModeWait, n.plan},
-		{"reconcile", max(n.lease/5, n.planInterval), gocron.LimitModeReschedule, n.reconcile},
-		{"monitor", monitorInterval, gocron.LimitModeReschedule, n.monitor},
-		{"retention", retentionInterval, gocron.LimitModeReschedule, n.retain},
+		{"plan", n.planInterval, n.plan},
+		{"reconcile", n.lease / 5, n.reconcile},
+		{"monitor", monitorInterval, n.monitor},
+		{"retention", retentionInterval, n.retain},
 	}
 	running := make(chan struct{}, len(jobs)) // one token for each job that runs
 	var planning gocron.Job
@@ -145,7 +159,10 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 			}
 		}
 		added, err := clock.NewJob(gocron.DurationJob(job.every), gocron.NewTask(task),
-			gocron.WithName(job.name), gocron.WithSingletonMode(job.mode))
+			gocron.WithName(job.name),
+			gocron.WithStartAt(gocron.WithStartImmediately()),
+			// A pass that is still under way when the next is due makes that one needless.
+			gocron.WithSingletonMode(gocron.LimitModeReschedule))
 		if err != nil {
 			cancel()
 			return nil, errors.Join(fmt.Errorf("add gocron job %s: %w", job.name, err), clock.Shutdown())
@@ -155,11 +172,13 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 		}
 	}
 	clock.Start()
-	n.alarm.set(time.Now()) // what fell due before Run is planned at once
 	alarmed := make(chan struct{})
 	go func() {
 		defer close(alarmed)
-		n.alarm.run(ctx, func() { _ = planning.RunNow() }) // a wake-up lost here is made up for by the next interval
+		n.alarm.run(ctx, func() {
+			n.woken.Store(true)
+			_ = planning.RunNow() // a wake-up lost here is made up for by the next interval
+		})
 	}()
 	return func() error {
 		cancel()
@@ -174,10 +193,15 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-// plan is the planning job.
+// plan is the planning job. A wake-up that comes while it runs does not start another; it is
+// made up for at its end.
 func (n *node) plan(ctx context.Context) error {
+	n.woken.Store(false)
 	report, err := n.Plan(ctx)
 	n.alarm.set(report.Wake)
+	if n.woken.Load() {
+		n.alarm.set(time.Now())
+	}
 	return err
 }
 

@@ -57,7 +57,8 @@ func TestRun_ScheduleCreatedWhileRunningIsPickedUpAtOnce(t *testing.T) {
 
 func TestRun_RetriesWithGrowingDelaysThenIsADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sched := newScheduler(t, func(context.Context, callsheet.Call) error { return errors.New("down") })
+		sched := newScheduler(t, func(context.Context, callsheet.Call) error { return errors.New("down") },
+			callsheet.WithPlanInterval(time.Hour)) // a retry wakes the planner itself
 		define(t, sched, callsheet.Schedule{ID: "s", MaxRetries: 2, RetryDelay: 10 * time.Second})
 		start(t, sched)
 		e, err := sched.Execute(t.Context(), "s")
@@ -131,7 +132,7 @@ func TestRun_PausesAfterFailuresInARow(t *testing.T) {
 
 func TestPauseAndResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sched := newScheduler(t, succeed)
+		sched := newScheduler(t, succeed, callsheet.WithPlanInterval(time.Hour)) // Resume wakes the planner itself
 		define(t, sched, callsheet.Schedule{ID: "s", Cron: every("10")})
 		start(t, sched)
 		time.Sleep(10*time.Second + tick)

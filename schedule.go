@@ -110,12 +110,12 @@ type ScheduleState struct {
 	ExecutionCount int64 `json:"execution_count"`
 	FailureCount   int64 `json:"failure_count"`
 
-	// LastError is that of the last execution, in words, if it failed; LastExecution names it,
-	// whether it succeeded or failed.
-	LastExecution string `json:"last_execution,omitempty"`
-	LastError     string `json:"last_error,omitempty"`
-	// LastExecutedAt is when the last attempt that ended an execution had begun.
-	LastExecutedAt time.Time `json:"last_executed_at,omitzero"`
+	// LastExecution is the latest execution, by scheduled time, that succeeded or failed;
+	// LastError its error, if it failed, and LastExecutedAt when its last attempt began.
+	LastExecution   string    `json:"last_execution,omitempty"`
+	LastError       string    `json:"last_error,omitempty"`
+	LastScheduledAt time.Time `json:"last_scheduled_at,omitzero"`
+	LastExecutedAt  time.Time `json:"last_executed_at,omitzero"`
 	// NextExecutionAt is the next occurrence to be planned. Zero means none.
 	NextExecutionAt time.Time `json:"next_execution_at,omitzero"`
 }
@@ -163,8 +163,29 @@ func (s Schedule) Planned() bool {
 // MaxAttempts is how many attempts an execution of the Schedule may spend.
 func (s Schedule) MaxAttempts() int { return max(s.MaxRetries, 0) + 1 }
 
+// sameTimes reports whether both fall due at the same times.
+func (s Schedule) sameTimes(other Schedule) bool {
+	return s.Type == other.Type && s.Disabled == other.Disabled && s.Cron == other.Cron && s.Zone == other.Zone
+}
+
 // The life of a Schedule's state. Each of these is a pure function from the state before to the
 // state after; a Store applies them inside its transaction.
+
+// Defined returns the state of a new Schedule. Its NextExecutionAt is the one that came with it.
+func (s Schedule) Defined() ScheduleState {
+	return ScheduleState{Status: StatusActive, NextExecutionAt: s.NextExecutionAt}
+}
+
+// Edited returns the state of the Schedule that takes the place of before. The NextExecutionAt that
+// came with it, the first occurrence from now on, counts only where the times were edited:
+// what has fallen due is not lost by an edit of something else, nor planned twice.
+func (s Schedule) Edited(before Schedule) ScheduleState {
+	st := before.ScheduleState
+	if st.Status != StatusPaused && !s.sameTimes(before) {
+		st.NextExecutionAt = s.NextExecutionAt
+	}
+	return st
+}
 
 // Paused returns the state after a pause.
 func (s ScheduleState) Paused(reason string, now time.Time) ScheduleState {
@@ -194,33 +215,46 @@ func (s ScheduleState) FailuresReset() ScheduleState {
 // Recorded returns the Schedule's state after one of its executions changed from before to after:
 // counters, status, and the pause after too many failures in a row. Every Store calls it when it
 // writes the end of an execution, in the same transaction.
+//
+// An execution counts once, with its first end; what Retry makes of it later does not count again.
+// Status and failures in a row follow the latest execution only, by scheduled time. An execution
+// that is older than the Schedule belonged to another of the same ID, and changes nothing.
 func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState {
 	st := s.ScheduleState
-	if before.State == after.State {
+	succeeded, failed := after.State == StateSucceeded, after.State == StateFailed
+	if before.State == after.State || !succeeded && !failed || after.CreatedAt.Before(s.CreatedAt) {
 		return st
 	}
-	if after.State == StateSucceeded || after.State == StateFailed {
+	first := after.Reopenings == 0
+	if first {
 		st.ExecutionCount++
-		st.LastExecution, st.LastError, st.LastExecutedAt = after.ID, after.Error, after.StartedAt
 	}
-	switch after.State {
-	case StateSucceeded:
+	if first && failed {
+		st.FailureCount++
+	}
+	if after.ScheduledAt.Before(st.LastScheduledAt) {
+		return st
+	}
+	st.LastExecution, st.LastError = after.ID, after.Error
+	st.LastScheduledAt, st.LastExecutedAt = after.ScheduledAt, after.StartedAt
+	if succeeded {
 		st.ConsecutiveFailures, st.FailingSince = 0, time.Time{}
 		if st.Status == StatusFailed {
 			st.Status = StatusActive
 		}
-	case StateFailed:
-		st.FailureCount++
+		return st
+	}
+	if first {
 		st.ConsecutiveFailures++
-		if st.FailingSince.IsZero() {
-			st.FailingSince = now
-		}
-		if st.Status == StatusActive {
-			st.Status = StatusFailed
-		}
-		if s.PauseAfterFailures > 0 && st.ConsecutiveFailures >= s.PauseAfterFailures && st.Status != StatusPaused {
-			st = st.Paused(pausedByFailures(st.ConsecutiveFailures), now)
-		}
+	}
+	if st.FailingSince.IsZero() {
+		st.FailingSince = now
+	}
+	if st.Status == StatusActive {
+		st.Status = StatusFailed
+	}
+	if s.PauseAfterFailures > 0 && st.ConsecutiveFailures >= s.PauseAfterFailures && st.Status != StatusPaused {
+		st = st.Paused(pausedByFailures(st.ConsecutiveFailures), now)
 	}
 	return st
 }

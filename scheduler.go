@@ -16,7 +16,7 @@ import (
 //
 // All methods may be called at any time, from any goroutine, before, during and after Run.
 // Errors are [*ValidationError], [*NotFoundError], [*ConflictError] or [*InUseError] where they
-// say so; anything else comes from the Store, wrapped.
+// say so; anything else comes from the Store.
 //
 // It is composed of small interfaces by concern, so that a handler can ask for just what it uses.
 type Scheduler interface {
@@ -89,7 +89,8 @@ type Viewer interface {
 	// Monitor reports what needs a person's attention, since when, and what to do about it.
 	Monitor(ctx context.Context) (MonitorReport, error)
 
-	// Upcoming returns the next n occurrences, soonest first, of the schedules named, or of all.
+	// Upcoming returns the next n occurrences, at most 1000, soonest first, of the schedules named,
+	// or of all. A schedule that is not there is a [*NotFoundError].
 	Upcoming(ctx context.Context, n int, scheduleIDs ...string) ([]Occurrence, error)
 }
 
@@ -104,7 +105,8 @@ type Runner interface {
 	Run(ctx context.Context) error
 
 	// Plan makes one planning pass: it plans what is due and rings for what is ready. Run does so
-	// by itself; Plan is for a host with a ticker of its own, beside workers elsewhere.
+	// by itself; Plan is for a host with a ticker of its own, beside workers elsewhere. A Scheduler
+	// that has only the built-in Queue and does not run leaves the ringing to those who do.
 	Plan(ctx context.Context) (PlanReport, error)
 }
 
@@ -128,10 +130,12 @@ func New(store Store, opts ...Option) (Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if set.queue == nil {
+	builtIn := set.queue == nil
+	if builtIn {
 		set.queue = newLocalQueue(set.workers)
 	}
 	s := &scheduler{
+		builtIn:  builtIn,
 		settings: set,
 		store:    store,
 		log:      set.logger,
@@ -152,6 +156,7 @@ type scheduler struct {
 	*settings
 	store    Store
 	log      *slog.Logger
+	builtIn  bool // whether queue is the built-in one, which rings in this process only
 	crons    *cronCache
 	fetcher  *fetch.Client
 	pipeline Pipeline
@@ -183,7 +188,6 @@ func (s *scheduler) Resume(ctx context.Context, id string) (Schedule, error) {
 		if resumed = sch.Status == StatusPaused; !resumed {
 			return sch.ScheduleState, nil
 		}
-		sch.Status = StatusActive
 		next, err := s.nextAfter(sch, now())
 		return sch.Resumed(next), err
 	})
@@ -241,22 +245,18 @@ func (s *scheduler) Cancel(ctx context.Context, id, reason string) (Execution, e
 	if reason == "" {
 		reason = ReasonCancelled
 	}
-	before, err := s.store.Execution(ctx, id)
+	e, changed, err := s.store.Cancel(ctx, id, reason)
 	if err != nil {
 		return Execution{}, fmt.Errorf("cancel execution %s: %w", id, err)
 	}
-	e, err := s.store.Cancel(ctx, id, reason)
-	if err != nil {
-		return Execution{}, fmt.Errorf("cancel execution %s: %w", id, err)
-	}
-	if before.State.Final() {
+	if !changed {
 		return e, nil
 	}
 	s.log.InfoContext(ctx, "execution cancel requested", attrs(e, slog.String(keyReason, reason))...)
 	if e.State.Final() {
 		s.observe(ctx, e)
 	} else if n := s.node.Load(); n != nil {
-		n.cancel(id)
+		n.leases.cancel(id)
 	}
 	return e, nil
 }
@@ -328,6 +328,10 @@ func (s *scheduler) Stats(ctx context.Context, q StatsQuery) (StatsReport, error
 	}
 	return report, nil
 }
+
+// serves reports whether a ring of this Scheduler would be heard: by workers of its own that run,
+// or by a Queue that the host gave.
+func (s *scheduler) serves() bool { return !s.builtIn || s.node.Load() != nil }
 
 // ring rings for executions. A ring that is lost is rung again by a later planning pass.
 func (s *scheduler) ring(ctx context.Context, ids ...string) {

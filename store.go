@@ -31,10 +31,9 @@ type DefinitionStore interface {
 	// [*ValidationError]. Deleting a Schedule cancels its pending executions (ReasonDeleted),
 	// asks its running ones to stop, and leaves its history until that is pruned.
 	//
-	// Of the ScheduleState that comes in, only NextExecutionAt is taken: the occurrence that
-	// follows from what is defined or edited, worked out by the caller. The rest is active and
-	// zero for a new Schedule and stays as it is for one that is there. A paused Schedule keeps
-	// NextExecutionAt zero, and Define leaves one that is equal, its state aside, untouched.
+	// The state of a Schedule that is created is [Schedule.Defined], of one that is edited
+	// [Schedule.Edited] with the row as it is; of the state that comes in both look at
+	// NextExecutionAt only. Define leaves a Schedule that is equal, its state aside, untouched.
 	Sources() Collection[Source]
 	Requests() Collection[Request]
 	Extracts() Collection[Extract]
@@ -54,7 +53,7 @@ type DefinitionStore interface {
 
 // A PlanStore turns due schedules into executions, and knows which executions wait for a ring.
 //
-// What Plan, Insert and Reopen return counts as rung: whoever called them rings at once. Should
+// What Plan, Insert, Reopen and Reclaim return counts as rung: whoever called them rings at once. Should
 // that ring be lost, Ring finds the execution after PlanRequest.RingAgain, or [RingAgain].
 type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
@@ -95,6 +94,8 @@ type Due struct {
 type Decision struct {
 	Executions []Execution // pending or skipped
 	Next       time.Time   // the next occurrence; zero for none
+	// Pause, if it is not empty, is why the schedule is paused instead.
+	Pause string
 }
 
 // A PlanResult is what a Plan call did.
@@ -141,8 +142,9 @@ type WorkStore interface {
 	// and returns them as they are then.
 	Reclaim(ctx context.Context, limit int) ([]Execution, error)
 
-	// Cancel applies [Execution.Cancelled] and returns the execution after, or a [*NotFoundError].
-	Cancel(ctx context.Context, executionID, reason string) (Execution, error)
+	// Cancel applies [Execution.Cancelled] and returns the execution after, and whether that
+	// changed it, or a [*NotFoundError].
+	Cancel(ctx context.Context, executionID, reason string) (e Execution, changed bool, err error)
 
 	// Reopen applies [Execution.Reopened] to a failed execution and returns it. One that is not
 	// failed is a [*ConflictError]; one that is not there, or whose Schedule is not, a
@@ -211,6 +213,7 @@ type LedgerStore interface {
 type ExecutionQuery struct {
 	Schedule string  // empty: of all schedules
 	States   []State // empty: in any state
+	Classes  []Class // of the last attempt; empty: any
 	// From and To bound ScheduledAt: From ≤ ScheduledAt < To. Zero is open.
 	From, To time.Time
 	// After is the Next of the page before.

@@ -15,8 +15,13 @@ type Occurrence struct {
 
 // Upcoming implements Viewer.
 func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) ([]Occurrence, error) {
-	if n <= 0 {
+	if n = min(n, maxPageSize); n <= 0 {
 		return nil, nil
+	}
+	for _, id := range scheduleIDs {
+		if _, err := s.store.Schedules().Get(ctx, id); err != nil {
+			return nil, fmt.Errorf("list upcoming: %w", err)
+		}
 	}
 	// Of the n soonest occurrences none can be of a schedule that is not among the n soonest.
 	soonest, err := s.store.Soonest(ctx, n, scheduleIDs...)
@@ -35,7 +40,7 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 		})
 	}
 	heap.Init(&queue)
-	occurrences := make([]Occurrence, 0, min(n, maxPageSize))
+	occurrences := make([]Occurrence, 0, n)
 	for len(queue) > 0 && len(occurrences) < n {
 		soonest := &queue[0]
 		occurrences = append(occurrences, soonest.Occurrence)

@@ -59,14 +59,14 @@ func (f *faults) meta(m Meta, name string) {
 // placeholderURL stands for a Source's base URL where a Request is checked by itself.
 const placeholderURL = "http://source.invalid"
 
-func (s *scheduler) checkSource(src Source) error {
+func checkSource(src Source) error {
 	f := faults{ref: Ref{KindSource, src.ID}}
 	f.meta(src.Meta(), src.Name)
 	f.fetchFaults(fetch.Request{BaseURL: src.BaseURL, Headers: src.Headers, Timeout: src.Timeout, MaxBodyBytes: src.MaxBodyBytes})
 	return f.err()
 }
 
-func (s *scheduler) checkRequest(r Request) error {
+func checkRequest(r Request) error {
 	f := faults{ref: Ref{KindRequest, r.ID}}
 	f.meta(r.Meta(), r.Name)
 	if r.Source == "" {
@@ -89,7 +89,7 @@ func (f *faults) fetchFaults(r fetch.Request) {
 	}
 }
 
-func (s *scheduler) checkExtract(x Extract) error {
+func checkExtract(x Extract) error {
 	f := faults{ref: Ref{KindExtract, x.ID}}
 	f.meta(x.Meta(), x.Name)
 	for _, e := range unjoin(x.Mapping().Validate()) {

@@ -21,8 +21,18 @@ const (
 )
 
 // handle answers a ring: it claims the execution and sees one attempt through. A ring for an
-// execution that somebody else has, or that is not due, is nothing.
+// execution that somebody else has, or that is not due, is nothing. Whatever panics here that has
+// not been caught nearer by, such as a host's log handler, ends this attempt and not the process;
+// its lease will run out.
 func (n *node) handle(ctx context.Context, id string) {
+	_ = guard(func() error {
+		n.answer(ctx, id)
+		return nil
+	})
+}
+
+func (n *node) answer(ctx context.Context, id string) {
+	defer n.leases.expect(id)()
 	var calls []Call
 	asked := time.Now()
 	err := guard(func() (err error) {
@@ -33,8 +43,8 @@ func (n *node) handle(ctx context.Context, id string) {
 		n.log.WarnContext(ctx, "claim broke off, rings again", slog.String(keyExecution, id), slog.Any(keyError, err))
 		return
 	}
-	for _, call := range calls {
-		n.attempt(call, workShare(n.lease)-time.Since(asked))
+	if len(calls) == 1 {
+		n.attempt(calls[0], workShare(n.lease)-time.Since(asked))
 	}
 }
 
@@ -48,22 +58,29 @@ func (n *node) attempt(call Call, leaseLeft time.Duration) {
 		n.log.DebugContext(ctx, "attempt started", attrs(call.Execution)...)
 	}
 	n.leases.add(call, cancel, leaseLeft)
-	var result Result
-	err := guard(func() (err error) {
-		result, err = n.pipeline.Run(ctx, call)
-		return err
+	defer n.leases.remove(call.Execution)
+	var outcome Outcome
+	err := isolate(func() error {
+		var result Result
+		err := guard(func() (err error) {
+			result, err = n.pipeline.Run(ctx, call)
+			return err
+		})
+		// Why the context ended says more than what the Pipeline made of it.
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		outcome = newOutcome(call, result, err)
+		return nil
 	})
-	// Why the context ended says more than what the Pipeline made of it.
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err)
+	if err != nil { // not the Pipeline's error, but one that could not even be looked at
+		outcome = newOutcome(call, Result{}, err)
 	}
-	outcome := n.judge(call, result, err)
 	n.record(ctx, call, outcome)
-	n.leases.remove(call.Execution.ID, call.Execution.Fence)
 }
 
-// judge makes the outcome of an attempt that has ended with result and err.
-func (n *node) judge(call Call, result Result, err error) Outcome {
+// newOutcome makes the outcome of an attempt that has ended with result and err.
+func newOutcome(call Call, result Result, err error) Outcome {
 	o := judge(call.Execution, call.Schedule, result, err, now(), rand.Float64())
 	o.Error = cut(o.Error, maxErrorText)
 	o.Stack = cut(stackOf(err), maxStack)
@@ -82,12 +99,16 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 	wait := retryAfter(err)
 	switch {
 	case errors.Is(err, ErrStopping):
-		o.State, o.Reason = StatePending, ReasonHandBack
+		o.State, o.Reason, o.Unspent = StatePending, ReasonHandBack, true
 	case o.Class == ClassCancelled:
 		o.State, o.Reason = StateCancelled, ReasonCancelled
 	case o.Class == ClassThrottled && now.Sub(e.CreatedAt) < MaxThrottled:
 		o.State, o.Reason = StatePending, ReasonThrottled
 		o.Delay = max(wait, backoff(sch, throttledInARow(e)+1, random))
+	case o.Class == ClassLostWorker && e.LostWorkers+1 >= MaxLostWorkers:
+		o.State, o.Reason = StateFailed, ReasonLost
+	case o.Class == ClassLostWorker:
+		o.State, o.Reason, o.Delay = StatePending, ReasonLost, backoff(sch, e.LostWorkers+1, random)
 	case !o.Class.Retryable():
 		o.State, o.Reason = StateFailed, ReasonPermanent
 	case o.Class == ClassThrottled, e.Attempt >= e.MaxAttempts:
@@ -127,46 +148,53 @@ func throttledInARow(e Execution) int {
 // record writes an outcome, and tells of it. ctx carries values only: it may have ended.
 func (n *node) record(ctx context.Context, call Call, o Outcome) {
 	ctx = context.WithoutCancel(ctx)
-	finish, err := n.finish(ctx, o)
-	switch {
-	case err != nil:
+	finishes, err := n.finish(ctx, n.lease, o)
+	// The Store's word is final: from here on nothing is held, however long telling takes.
+	n.leases.remove(call.Execution)
+	n.recorded(ctx, call, o, finishes, err)
+}
+
+// recorded tells of what became of an outcome.
+func (n *node) recorded(ctx context.Context, call Call, o Outcome, finishes []Finish, err error) {
+	if err != nil {
 		n.log.ErrorContext(ctx, "outcome could not be recorded, lease will expire",
 			attrs(call.Execution, slog.String("state", string(o.State)), slog.Any(keyError, err))...)
 		return
-	case finish.Err != nil:
+	}
+	finish := finishes[0]
+	if finish.Err != nil {
 		n.log.WarnContext(ctx, "outcome refused", attrs(call.Execution, slog.Any(keyError, finish.Err))...)
 		return
 	}
 	n.tell(ctx, call, finish, o)
-	n.observe(ctx, finish.Execution)
 	if e := finish.Execution; e.State == StatePending {
 		n.alarm.set(e.NotBefore)
 	}
+	n.observe(ctx, finish.Execution)
 }
 
-// finish writes an outcome. While the Store does not answer it tries again, for as long as the
-// lease lasts.
-func (n *node) finish(ctx context.Context, o Outcome) (Finish, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.lease)
+// finish writes outcomes. While the Store does not answer it tries again, for at most patience.
+func (n *node) finish(ctx context.Context, patience time.Duration, outcomes ...Outcome) ([]Finish, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		var finishes []Finish
 		err := guard(func() (err error) {
-			finishes, err = n.store.Finish(ctx, []Outcome{o})
+			finishes, err = n.store.Finish(ctx, outcomes)
 			return err
 		})
-		if err == nil && len(finishes) == 1 {
-			return finishes[0], nil
+		if err == nil && len(finishes) == len(outcomes) {
+			return finishes, nil
 		}
 		if err == nil {
-			return Finish{}, fmt.Errorf("store answered %d outcomes of 1", len(finishes))
+			return nil, fmt.Errorf("store answered %d outcomes of %d", len(finishes), len(outcomes))
 		}
 		timer := time.NewTimer(finishAgain)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return Finish{}, err
+			return nil, err
 		}
 	}
 }
@@ -213,14 +241,26 @@ func (n *node) tell(ctx context.Context, call Call, f Finish, o Outcome) {
 // abandon hands back what is still held after the context of its work has ended and the grace is
 // over. Its Pipeline goes on for itself; the fence keeps it from recording anything.
 func (n *node) abandon() error {
-	var left []error
-	for _, h := range n.leases.all() {
+	held := n.leases.all()
+	left := []error{errors.New("workers did not return")}
+	if len(held) == 0 {
+		return left[0]
+	}
+	outcomes := make([]Outcome, len(held))
+	for i, h := range held {
 		e := h.call.Execution
-		if !n.leases.remove(e.ID, e.Fence) {
-			continue
-		}
+		n.leases.remove(e)
+		outcomes[i] = newOutcome(h.call, Result{}, ErrStopping)
 		left = append(left, fmt.Errorf("pipeline did not return: schedule %q, execution %s", e.Schedule, e.ID))
-		n.record(n.work, h.call, judge(e, h.call.Schedule, Result{}, ErrStopping, now(), 0))
+	}
+	ctx := context.WithoutCancel(n.work)
+	finishes, err := n.finish(ctx, stopGrace, outcomes...)
+	for i, h := range held {
+		var finish []Finish
+		if err == nil {
+			finish = finishes[i : i+1]
+		}
+		n.recorded(ctx, h.call, outcomes[i], finish, err)
 	}
 	return errors.Join(left...)
 }

@@ -71,7 +71,8 @@ func (x *executions) latest(q callsheet.ExecutionQuery, until place, limit int) 
 			if row.ScheduledAt.Before(q.From) || (q.Schedule != "" && row.Schedule != q.Schedule) || len(rows) == limit {
 				return false
 			}
-			if placeOf(row).compare(until) < 0 && (len(states) == 0 || slices.Contains(states, row.State)) {
+			if placeOf(row).compare(until) < 0 && (len(states) == 0 || slices.Contains(states, row.State)) &&
+				(len(q.Classes) == 0 || slices.Contains(q.Classes, row.Class)) {
 				rows = append(rows, row)
 			}
 			return true

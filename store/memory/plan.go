@@ -40,6 +40,9 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 		}
 		state := row.ScheduleState
 		state.NextExecutionAt = decisions[i].Next
+		if reason := decisions[i].Pause; reason != "" {
+			state = state.Paused(reason, now)
+		}
 		s.setState(row, state)
 	}
 	result.Schedules = len(due)

@@ -97,16 +97,12 @@ func (s *Store) scheduleMoved(before, after *callsheet.Schedule, now time.Time) 
 	}
 }
 
-// inheritState is what an edit leaves alone: all of a Schedule's state, but for the next
-// occurrence, which follows from what was edited.
+// inheritState gives a Schedule that is created, or edited, its state.
 func inheritState(row, item *callsheet.Schedule) {
-	next := kept(item.NextExecutionAt)
+	item.NextExecutionAt = kept(item.NextExecutionAt)
 	if row == nil {
-		item.ScheduleState = callsheet.ScheduleState{Status: callsheet.StatusActive, NextExecutionAt: next}
+		item.ScheduleState = item.Defined()
 		return
 	}
-	item.ScheduleState = row.ScheduleState
-	if item.Status != callsheet.StatusPaused {
-		item.NextExecutionAt = next
-	}
+	item.ScheduleState = item.Edited(*row)
 }

@@ -116,7 +116,7 @@ func (s *Store) Reclaim(ctx context.Context, limit int) ([]callsheet.Execution, 
 	now := clock()
 	rows := s.expired(now, limitOf(limit))
 	for _, row := range rows {
-		s.apply(row, row.Finished(row.Lost(), now), now, 0)
+		s.apply(row, row.Finished(row.Lost(), now), now, callsheet.RingAgain)
 	}
 	return cloneExecutions(rows), nil
 }
@@ -135,21 +135,22 @@ func (s *Store) expired(now time.Time, limit int) []*execution {
 }
 
 // Cancel implements [callsheet.WorkStore].
-func (s *Store) Cancel(ctx context.Context, executionID, reason string) (callsheet.Execution, error) {
+func (s *Store) Cancel(ctx context.Context, executionID, reason string) (callsheet.Execution, bool, error) {
 	if err := s.enter(ctx, "cancel an execution"); err != nil {
-		return callsheet.Execution{}, err
+		return callsheet.Execution{}, false, err
 	}
 	defer s.mu.Unlock()
 
 	row, ok := s.executions.byID[executionID]
 	if !ok {
-		return callsheet.Execution{}, noExecution(executionID)
+		return callsheet.Execution{}, false, noExecution(executionID)
 	}
-	if !row.State.Final() {
+	changed := !row.State.Final() && !row.CancelRequested
+	if changed {
 		now := clock()
 		s.apply(row, row.Cancelled(reason, now), now, 0)
 	}
-	return cloneExecution(row.Execution), nil
+	return cloneExecution(row.Execution), changed, nil
 }
 
 // Reopen implements [callsheet.WorkStore].

@@ -20,7 +20,7 @@ func cancelCases() []testCase {
 
 func (t *trial) cancels(id, reason string) callsheet.Execution {
 	t.Helper()
-	e, err := t.Cancel(t.Context(), id, reason)
+	e, _, err := t.Cancel(t.Context(), id, reason)
 	require.NoError(t, err)
 	require.Equal(t, e, t.execution(id), "Cancel was expected to return the execution as kept")
 	return e
@@ -38,7 +38,7 @@ func cancelPending(t *trial) {
 	require.EqualValues(t, 1, total.Cancelled)
 	require.Zero(t, total.Pending)
 
-	_, err := t.Cancel(t.Context(), "absent", "")
+	_, _, err := t.Cancel(t.Context(), "absent", "")
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindExecution, ID: "absent"}, err)
 }
 

@@ -100,7 +100,7 @@ func claimLeavesOut(t *trial) {
 	t.hasSchedule("s")
 	good := t.hasPending("s")
 	cancelled := t.hasPending("s")
-	_, err := t.Cancel(t.Context(), cancelled.ID, "enough")
+	_, _, err := t.Cancel(t.Context(), cancelled.ID, "enough")
 	require.NoError(t, err)
 	calls := t.asksFor("worker", longLease,
 		"absent", t.hasRunning("s", longLease).ID, t.hasFinished("s", callsheet.StateSucceeded).ID,
@@ -235,7 +235,7 @@ func leaseBatch(t *trial) {
 	t.hasSchedule("s")
 	one, two, gone := t.hasRunning("s", longLease), t.hasRunning("s", longLease), t.hasRunning("s", longLease)
 	t.finishes(gone, callsheet.Outcome{State: callsheet.StateSucceeded})
-	_, err := t.Cancel(t.Context(), two.ID, "enough")
+	_, _, err := t.Cancel(t.Context(), two.ID, "enough")
 	require.NoError(t, err)
 	renewals, err := t.Renew(t.Context(), callsheet.RenewRequest{Lease: 2 * longLease, Held: []callsheet.Held{
 		{ExecutionID: one.ID, Fence: one.Fence}, {ExecutionID: gone.ID, Fence: gone.Fence},

@@ -129,7 +129,7 @@ func doneContext(t *trial) {
 			return err
 		},
 		"Reclaim":    func() error { _, err := t.Reclaim(ctx, 10); return err },
-		"Cancel":     func() error { _, err := t.Cancel(ctx, pending.ID, ""); return err },
+		"Cancel":     func() error { _, _, err := t.Cancel(ctx, pending.ID, ""); return err },
 		"Reopen":     func() error { _, err := t.Reopen(ctx, failed.ID); return err },
 		"Execution":  func() error { _, err := t.Execution(ctx, pending.ID); return err },
 		"Executions": func() error { _, err := t.Executions(ctx, callsheet.ExecutionQuery{}); return err },

@@ -123,7 +123,7 @@ func planCountsOpen(t *trial) {
 	require.Equal(t, 1, open(), "an execution that succeeded was expected not to be open")
 	t.finishes(t.claims(pending.ID, longLease).Execution, callsheet.Outcome{State: callsheet.StatePending, Reason: callsheet.ReasonRetry, Delay: time.Hour})
 	require.Equal(t, 1, open(), "an execution that waits for a retry was expected to be open")
-	_, err := t.Cancel(t.Context(), pending.ID, "enough")
+	_, _, err := t.Cancel(t.Context(), pending.ID, "enough")
 	require.NoError(t, err)
 	require.Equal(t, 0, open(), "a cancelled execution was expected not to be open")
 }

@@ -63,6 +63,12 @@ func editMovesNext(t *trial) {
 	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{equal}})
 	require.Equal(t, updated, t.schedule("s"), "Define of an equal schedule was expected to leave it alone, its next occurrence too")
 
+	renamed := updated
+	renamed.Name, renamed.NextExecutionAt = "renamed", in(4*time.Hour)
+	renamed, err = t.Schedules().Update(t.Context(), renamed)
+	require.NoError(t, err)
+	require.True(t, renamed.NextExecutionAt.Equal(updated.NextExecutionAt), "an edit that leaves the times alone was expected to leave the next occurrence, which may have moved on since the item was read")
+
 	equal.Cron = "6 * * * *"
 	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{equal}})
 	require.True(t, t.schedule("s").NextExecutionAt.Equal(equal.NextExecutionAt), "Define was expected to take the next occurrence it was given")

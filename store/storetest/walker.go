@@ -42,7 +42,8 @@ func (w *walker) some(state callsheet.State) (callsheet.Execution, bool) {
 }
 
 func (w *walker) saw(before, after callsheet.Execution) {
-	if before.State != after.State && (after.State == callsheet.StateSucceeded || after.State == callsheet.StateFailed) {
+	// An execution counts with its first end, whatever becomes of it when it is taken up again.
+	if before.State != after.State && after.Reopenings == 0 && (after.State == callsheet.StateSucceeded || after.State == callsheet.StateFailed) {
 		w.ended[after.Schedule]++
 	}
 }
