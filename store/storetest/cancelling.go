@@ -20,8 +20,10 @@ func cancelCases() []testCase {
 
 func (t *trial) cancels(id, reason string) callsheet.Execution {
 	t.Helper()
-	e, _, err := t.Cancel(t.Context(), id, reason)
+	before := t.execution(id)
+	e, changed, err := t.Cancel(t.Context(), id, reason)
 	require.NoError(t, err)
+	require.Equal(t, !before.State.Final() && !before.CancelRequested, changed, "Cancel of an execution that is %s was expected to say whether it changed it", before.State)
 	require.Equal(t, e, t.execution(id), "Cancel was expected to return the execution as kept")
 	return e
 }
@@ -49,6 +51,7 @@ func cancelRunning(t *trial) {
 	e := t.cancels(running.ID, "enough")
 	require.Equal(t, callsheet.StateRunning, e.State, "a running execution was expected to run until its worker stops")
 	require.True(t, e.CancelRequested)
+	require.Equal(t, e, t.cancels(running.ID, "enough, I said"), "a second request was expected to change nothing")
 	require.True(t, t.triesToRenew(running.ID, running.Fence, longLease).CancelRequested, "the worker was expected to be told when it renews")
 	done := t.finishes(running, callsheet.Outcome{State: callsheet.StatePending, Reason: callsheet.ReasonRetry, Class: callsheet.ClassTransient}).Execution
 	require.Equal(t, callsheet.StateCancelled, done.State, "a retry was expected to become a cancellation")

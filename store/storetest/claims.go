@@ -167,6 +167,7 @@ func leaseTakenOver(t *trial) {
 	require.Equal(t, 1, e.LostWorkers)
 	require.Empty(t, e.Worker)
 	require.Len(t, e.Attempts, 1, "the lost attempt was expected in the history")
+	require.Empty(t, t.rings(longLease).IDs, "what Reclaim returned was expected to count as rung")
 	require.Equal(t, callsheet.ClassLostWorker, e.Attempts[0].Class)
 	require.Equal(t, e, t.execution(e.ID), "Reclaim was expected to return the execution as kept")
 	require.Empty(t, t.reclaims(), "an execution was expected to be reclaimed once")
@@ -245,4 +246,5 @@ func leaseBatch(t *trial) {
 	require.Equal(t, []callsheet.Renewal{
 		{}, {Err: callsheet.ErrStaleFence}, {Err: callsheet.ErrStaleFence}, {CancelRequested: true}, {Err: callsheet.ErrStaleFence},
 	}, renewals)
+	require.WithinDuration(t, t.now().Add(2*longLease), t.execution(one.ID).LeaseUntil, 10*time.Second, "a lease was expected to be extended from now, not from its old end")
 }

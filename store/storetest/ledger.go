@@ -13,6 +13,7 @@ import (
 func ledgerCases() []testCase {
 	return []testCase{
 		{"executions are filtered", "what happened is asked by schedule, state and time", executionsFiltered},
+		{"executions are filtered by class", "dead letters are retried by what they failed of", executionsByClass},
 		{"executions are paged while others come and go", "walking through history must show every row exactly once, whatever happens meanwhile", executionsPaged},
 		{"a bad page is refused", "a mistyped link must say so and not begin anew", executionsBadPage},
 		{"an execution that is not there", "who asks for what was pruned must be told", executionAbsent},
@@ -42,6 +43,22 @@ func (t *trial) hasHistory(times int) []callsheet.Execution {
 	}
 	slices.SortStableFunc(all, func(a, b callsheet.Execution) int { return b.ScheduledAt.Compare(a.ScheduledAt) })
 	return all
+}
+
+func executionsByClass(t *trial) {
+	t.hasSchedule("s")
+	for _, class := range []callsheet.Class{callsheet.ClassAuth, callsheet.ClassTransient, callsheet.ClassPermanent} {
+		t.finishes(t.hasRunning("s", longLease), callsheet.Outcome{State: callsheet.StateFailed, Class: class})
+	}
+	for _, schedule := range []string{"", "s"} {
+		page, err := t.Executions(t.Context(), callsheet.ExecutionQuery{Schedule: schedule, States: []callsheet.State{callsheet.StateFailed},
+			Classes: []callsheet.Class{callsheet.ClassAuth, callsheet.ClassPermanent}})
+		require.NoError(t, err)
+		require.Len(t, page.Items, 2)
+		for _, e := range page.Items {
+			require.NotEqual(t, callsheet.ClassTransient, e.Class)
+		}
+	}
 }
 
 func executionsFiltered(t *trial) {

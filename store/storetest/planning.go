@@ -12,6 +12,7 @@ import (
 
 func planCases() []testCase {
 	return []testCase{
+		{"a decision may pause the schedule", "a schedule whose times nobody can compute must wait for a person, and not be asked again and again", planPauses},
 		{"only what is due is planned", "a schedule that is not due, paused, disabled or manual must not run", planOnlyDue},
 		{"the earliest is planned first", "after a stop the longest waiting come first, and a limit bounds each pass", planEarliestFirst},
 		{"the next occurrence is moved on", "what was planned once must not be planned again", planMovesOn},
@@ -194,6 +195,19 @@ func planRace(t *trial) {
 		require.Equal(t, 1, n, "the occurrence of %s at %s was expected to be returned to one planner", k.schedule, k.at)
 	}
 	require.Len(t, t.executions(callsheet.ExecutionQuery{Limit: 1000}), schedules*occurrences)
+}
+
+func planPauses(t *trial) {
+	t.hasSchedule("s", next(ago(time.Minute)))
+	result := t.plans(10, func(d callsheet.Due) callsheet.Decision {
+		return callsheet.Decision{Pause: "no such zone", Executions: []callsheet.Execution{skipped(d, d.Schedule.NextExecutionAt, callsheet.ReasonUnplannable, nil)}}
+	})
+	require.Len(t, result.Executions, 1)
+	s := t.schedule("s")
+	require.Equal(t, callsheet.StatusPaused, s.Status)
+	require.Equal(t, "no such zone", s.PauseReason)
+	require.True(t, s.NextExecutionAt.IsZero())
+	require.Zero(t, t.plans(10, runOnce(time.Time{})).Schedules)
 }
 
 func insertCases() []testCase {

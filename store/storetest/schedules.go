@@ -14,6 +14,7 @@ func scheduleCases() []testCase {
 	return []testCase{
 		{"a schedule's state is the library's", "editing a schedule must not undo what happened to it since it was read", stateIsNotEdited},
 		{"an edit moves the next occurrence", "a schedule whose cron expression was edited must run at its new times", editMovesNext},
+		{"an edit does not undo what happened since it was read", "the edit was prepared while somebody resumed the schedule, or planned it", editIsNoUndo},
 		{"a paused schedule has no next occurrence", "an edit must not wake a schedule that somebody paused", pausedStaysPaused},
 		{"filtered by status", "a dashboard lists the schedules that fail without reading all", schedulesByStatus},
 		{"the state is changed in one step", "two changes at the same moment must both count", changesAllCount},
@@ -77,6 +78,29 @@ func editMovesNext(t *trial) {
 	require.NoError(t, err)
 	require.Len(t, soonest, 1)
 	require.True(t, soonest[0].NextExecutionAt.Equal(equal.NextExecutionAt), "the schedule was expected to be found at its new time only")
+}
+
+func editIsNoUndo(t *trial) {
+	read := t.hasSchedule("s", next(ago(time.Minute)))
+	then := in(time.Hour)
+	require.Len(t, t.plans(10, runOnce(then)).Executions, 1)
+	read.Name = "edited"
+	edited, err := t.Schedules().Update(t.Context(), read)
+	require.NoError(t, err)
+	require.True(t, edited.NextExecutionAt.Equal(then), "an edit was expected not to turn the next occurrence back")
+
+	_, err = t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
+		return s.Paused("because", sometime()), nil
+	})
+	require.NoError(t, err)
+	read = t.schedule("s")
+	_, err = t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) { return s.Resumed(then), nil })
+	require.NoError(t, err)
+	read.Name = "edited again"
+	edited, err = t.Schedules().Update(t.Context(), read)
+	require.NoError(t, err)
+	require.Equal(t, callsheet.StatusActive, edited.Status)
+	require.True(t, edited.NextExecutionAt.Equal(then), "an edit was expected not to take the next occurrence from a schedule that was resumed meanwhile")
 }
 
 func pausedStaysPaused(t *trial) {
