@@ -11,7 +11,8 @@ import (
 const mostClockTimes = 6
 
 // Describe says in English when the schedule fires: "every 15 minutes", "at 09:30 on weekdays".
-// Schedules that fire at different times have different descriptions. It leaves out the location.
+// Schedules that fire at different times have different descriptions. It leaves out the location
+// and what becomes of times that a clock change skips or repeats.
 func (s *Schedule) Describe() string {
 	times, clock := s.describeTimes()
 	days, everyDay := s.describeDays()
@@ -23,10 +24,6 @@ func (s *Schedule) Describe() string {
 	default:
 		return phrase(times, days)
 	}
-}
-
-func (f *fields) timesPerDay() int {
-	return f.second.count() * f.minute.count() * f.hour.count()
 }
 
 // describeTimes describes the times of a day; clock says that it named them one by one.
@@ -140,16 +137,20 @@ func (f *fields) describeDays() (text string, everyDay bool) {
 	case allOfMonth && allOfWeek, !f.bothDays() && (allOfMonth || allOfWeek):
 		return prefixed("in ", months), true
 	case allOfWeek:
-		return "on the " + f.ordinals("and") + " " + f.ofMonths(), false
+		return "on the " + f.dates("and") + " " + f.ofMonths(), false
+	case allOfMonth && f.weekdaysVary() && months != "":
+		return phrase("on", f.weekdays("and"), "of", months), false
 	case allOfMonth:
-		return phrase("on", f.weekdays(), prefixed("in ", months)), false
+		return phrase("on", f.weekdaysOfMonth("and"), prefixed("in ", months)), false
+	case f.bothDays() && f.weekdaysVary():
+		return fmt.Sprintf("on %s, where that is the %s %s", f.weekdaysOfMonth("or"), f.dates("or"), f.ofMonths()), false
 	case f.bothDays():
-		return fmt.Sprintf("on %s that fall on the %s %s", f.weekdays(), f.ordinals("or"), f.ofMonths()), false
+		return fmt.Sprintf("on %s that fall on the %s %s", f.weekdays("and"), f.dates("or"), f.ofMonths()), false
 	case months == "":
-		return fmt.Sprintf("on the %s %s or on %s", f.ordinals("and"), f.ofMonths(), f.weekdays()), false
+		return fmt.Sprintf("on the %s %s or on %s", f.dates("and"), f.ofMonths(), f.weekdaysOfMonth("and")), false
 	default:
 		// The months come first, for they hold for the weekdays too.
-		return fmt.Sprintf("in %s, on the %s of the month or on %s", months, f.ordinals("and"), f.weekdays()), false
+		return fmt.Sprintf("in %s, on the %s of the month or on %s", months, f.dates("and"), f.weekdaysOfMonth("and")), false
 	}
 }
 
@@ -169,31 +170,77 @@ func (f *fields) ofMonths() string {
 	switch {
 	case f.month.set != allMonths:
 		return "of " + f.describeMonths()
-	case f.dayOfMonth.single() && f.dayOfMonth.first() > 28:
+	case f.oneDateNotInEachMonth():
 		return "of every month that has one"
 	default:
 		return "of every month"
 	}
 }
 
-func (f *fields) weekdays() string {
-	switch f.dayOfWeek.set {
-	case setOf(1, 2, 3, 4, 5):
-		return "weekdays"
-	case setOf(0, 6):
-		return "weekends"
-	}
-	var names []string
-	for i := range 7 {
-		if day := (i + 1) % 7; f.dayOfWeek.has(day) { // the week of a reader starts on Monday
-			names = append(names, time.Weekday(day).String()+"s")
-		}
-	}
-	return series(names, "and")
+func (f *fields) oneDateNotInEachMonth() bool {
+	const shortest = 28
+	before := f.last | f.nearestLast // the last but 28 is missing where the 29th is
+	dates := f.dayOfMonth.set | f.nearest
+	return dates.count()+before.count() == 1 && (dates.last() > shortest || before.last() >= shortest)
 }
 
-func (f *fields) ordinals(conjunction string) string {
-	return series(runs(f.dayOfMonth.set, ordinal), conjunction)
+// weekdaysOfMonth says of which month a third Friday is.
+func (f *fields) weekdaysOfMonth(conjunction string) string {
+	if !f.weekdaysVary() {
+		return f.weekdays(conjunction)
+	}
+	return f.weekdays(conjunction) + " of the month"
+}
+
+func (f *fields) weekdays(conjunction string) string {
+	var names []string
+	switch f.dayOfWeek.set {
+	case setOf(1, 2, 3, 4, 5):
+		names = append(names, "weekdays")
+	case setOf(0, 6):
+		names = append(names, "weekends")
+	default:
+		names = eachWeekday(names, f.dayOfWeek.set, "%ss")
+	}
+	for n := range weeksInMonth {
+		names = eachWeekday(names, f.nth>>(7*n)&allDaysOfWeek, "the "+ordinal(n+1)+" %s")
+	}
+	return series(eachWeekday(names, f.lastWeekday, "the last %s"), conjunction)
+}
+
+func eachWeekday(names []string, weekdays set, format string) []string {
+	for i := range 7 {
+		if day := (i + 1) % 7; weekdays.has(day) { // the week of a reader starts on Monday
+			names = append(names, fmt.Sprintf(format, time.Weekday(day)))
+		}
+	}
+	return names
+}
+
+// dates follows "the".
+func (f *fields) dates(conjunction string) string {
+	dates := runs(f.dayOfMonth.set, ordinal)
+	for _, n := range f.nearest.values() {
+		dates = append(dates, "weekday nearest the "+ordinal(n))
+	}
+	for _, n := range f.nearestLast.values() {
+		if n == 0 {
+			dates = append(dates, "last weekday")
+		} else {
+			dates = append(dates, "weekday nearest the "+lastButSome(n))
+		}
+	}
+	for _, n := range f.last.values() {
+		dates = append(dates, lastButSome(n))
+	}
+	return series(dates, conjunction)
+}
+
+func lastButSome(n int) string {
+	if n == 0 {
+		return "last day"
+	}
+	return ordinal(n+1) + "-to-last day"
 }
 
 func ordinal(n int) string {

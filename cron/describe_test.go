@@ -64,6 +64,18 @@ func TestDescribe(t *testing.T) {
 		{"*/30 * * 12 *", "every 30 minutes in December"},
 		{"0 12 * 1 MON", "at 12:00 on Mondays in January"},
 		{"* * 24 12 *", "every minute on the 24th of December"},
+		// days that depend on the month
+		{"0 0 L * *", "at 00:00 on the last day of every month"},
+		{"0 0 1,15,L-1,L 2 *", "at 00:00 on the 1st, 15th, last day and 2nd-to-last day of February"},
+		{"0 0 L-30 * *", "at 00:00 on the 31st-to-last day of every month that has one"},
+		{"0 9 15W,LW * *", "at 09:00 on the weekday nearest the 15th and last weekday of every month"},
+		{"0 9 30W * *", "at 09:00 on the weekday nearest the 30th of every month that has one"},
+		{"0 9 L-3W * *", "at 09:00 on the weekday nearest the 4th-to-last day of every month"},
+		{"0 0 * * 6#3", "at 00:00 on the 3rd Saturday of the month"},
+		{"0 0 * 1,7 FRIL", "at 00:00 on the last Friday of January and July"},
+		{"0 0 * * MON,6#3,6L,0#3", "at 00:00 on Mondays, the 3rd Saturday, the 3rd Sunday and the last Saturday of the month"},
+		{"0 0 L * 5L", "at 00:00 on the last day of every month or on the last Friday of the month"},
+		{"0 0 */2 * 5L,MON", "at 00:00 on Mondays or the last Friday of the month, where that is the 1st, 3rd, 5th, 7th, 9th, 11th, 13th, 15th, 17th, 19th, 21st, 23rd, 25th, 27th, 29th or 31st of every month"},
 		// both fields of days
 		{"0 0 1 * MON", "at 00:00 on the 1st of every month or on Mondays"},
 		{"0 * 1,15 1 1-5", "every hour in January, on the 1st and 15th of the month or on weekdays"},

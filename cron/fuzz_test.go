@@ -13,6 +13,7 @@ func FuzzParse(f *testing.F) {
 	for _, expr := range []string{
 		"* * * * *", "*/15 9-17 * * MON-FRI", "0 0 1,15 jan-JUN/2 ?", "30 5/10 0 29 2 */7", "@daily", "@every 1h",
 		"0 0 31 2 *", "0 0 13 * FRI", "61 -1 L 1#2 H", "CRON_TZ=UTC * * * * *", "1,,2 */0 5- 50-10 +1", "\t0  0 * * 0-7 ", "",
+		"0 0 L,L-3,15W,LW,l-2w * *", "*/9 30 1 * * 5L,L1,fri#3", "0 0 */28 2 1#5",
 	} {
 		f.Add(expr, int64(1709031600), "America/New_York")
 		f.Add(expr, int64(1325152800), "Pacific/Apia") // the day before the one that Samoa left out
@@ -40,6 +41,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q does not read as itself: %v", s, err)
 		}
 		after := time.Unix(unix, 0)
+		start := after
 		for range 3 {
 			next := s.Next(after)
 			if next.IsZero() {
@@ -54,7 +56,19 @@ func FuzzParse(f *testing.F) {
 			if same := again.Next(after); !same.Equal(next) {
 				t.Fatalf("%q after %s: %s and %s", expr, after, next, same)
 			}
+			if latest := s.Latest(next); !latest.Equal(next) {
+				t.Fatalf("%q: the latest until %s is %s", expr, next, latest)
+			}
+			if latest := s.Latest(next.Add(-1)); !latest.IsZero() && latest.After(after) {
+				t.Fatalf("%q: %s is after %s and before %s", expr, latest, after, next)
+			}
+			if rule, asked := s.Explain(next); rule == cron.RuleNone || rule != cron.RuleMoved && !asked.Equal(next) {
+				t.Fatalf("%q at %s: %s, %s", expr, next, rule, asked)
+			}
 			after = next
+		}
+		if n := s.Count(start, after); n != 3 {
+			t.Fatalf("%q fires %d times after %s until %s", expr, n, start, after)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	_ "time/tzdata" // for machines without a zone database, where no location but UTC would load
 )
 
 // A Schedule is a parsed cron expression in a time zone. It never changes once [Parse] has made it
@@ -12,7 +13,6 @@ type Schedule struct {
 	expr string
 	loc  *time.Location
 	fields
-	arithmetic arithmetic
 }
 
 const longestExpression = 1 << 10 // bytes
@@ -31,18 +31,46 @@ func Parse(expr string, loc *time.Location) (*Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Schedule{expr: expr, loc: loc, fields: f}
-	if s.arithmetic, err = newArithmetic(&s.fields, loc); err != nil {
-		return nil, refuse("expression", expr, "%v", err)
-	}
-	return s, nil
+	return &Schedule{expr: expr, loc: loc, fields: f}, nil
 }
 
 // Next returns the first time strictly after the given one at which the schedule fires, in the
 // schedule's location and on a whole second. It is the zero time when the schedule never fires
 // again before the year 10000. Times before the year 1 are taken for its beginning.
 func (s *Schedule) Next(after time.Time) time.Time {
-	return s.arithmetic.Next(after)
+	return s.timeAt(s.firstFrom(secondAfter(after)))
+}
+
+// Latest returns the last time at which the schedule fires that is not after the given one: it is
+// what Next returned last, for one who has called Next again and again until then. It is the zero
+// time when the schedule had never fired since the year 1.
+func (s *Schedule) Latest(until time.Time) time.Time {
+	return s.timeAt(s.lastUpTo(secondAfter(until) - 1))
+}
+
+// Count returns how many times the schedule fires after the first time and not after the second:
+// how often Next can be called from the one until it leaves the other behind. It takes
+// microseconds for years of a schedule that fires each minute.
+func (s *Schedule) Count(after, until time.Time) int {
+	return int(s.countBetween(secondAfter(after), secondAfter(until)))
+}
+
+// secondAfter returns the first whole second after t; times outside the years that a schedule knows
+// are drawn near, so that arithmetic on seconds cannot overflow.
+func secondAfter(t time.Time) int64 {
+	const margin = 7 * day
+	if t.Before(time.Time{}) {
+		t = time.Time{}
+	}
+	return min(t.Unix(), endShown+margin) + 1
+}
+
+func (s *Schedule) timeAt(instant int64) time.Time {
+	t := time.Unix(instant, 0)
+	if instant == never || !t.After(time.Time{}) {
+		return time.Time{} // east of Greenwich the year 1 begins before
+	}
+	return t.In(s.loc)
 }
 
 // String returns the expression as it was given, without the white space around it.
@@ -60,27 +88,35 @@ func parseFields(expr string) (fields, error) {
 		return parseMacro(expr)
 	}
 
+	withSeconds := false
 	texts := strings.FieldsFunc(expr, isSeparator)
 	switch len(texts) {
 	case 5:
 		texts = append([]string{"0"}, texts...)
 	case 6:
+		withSeconds = true
 	default:
 		return fields{}, refuse("expression", expr,
 			"has %d fields; must have 5 (minute, hour, day of month, month, day of week) or 6 (with second first)", len(texts))
 	}
 
-	var f fields
+	f := fields{withSeconds: withSeconds}
 	var faults []error
 	for i, into := range []*field{&f.second, &f.minute, &f.hour, &f.dayOfMonth, &f.month, &f.dayOfWeek} {
-		parsed, errs := columns[i].parse(texts[i])
+		parsed, errs := columns[i].parse(texts[i], &f.monthly)
 		*into = parsed
 		faults = append(faults, errs...)
 	}
 	if len(faults) > 0 {
 		return fields{}, errors.Join(faults...)
 	}
+	f.tidy()
 	if !f.everFires() {
+		onAnyWeekday := f
+		onAnyWeekday.dayOfWeek = field{set: allDaysOfWeek, star: true}
+		if onAnyWeekday.everFires() {
+			return fields{}, refuse("day of month", texts[3], "never falls on day of week %q in month %q", texts[5], texts[4])
+		}
 		return fields{}, refuse("day of month", texts[3], "never comes in month %q", texts[4])
 	}
 	return f, nil
