@@ -126,9 +126,7 @@ func (e Execution) Last() (Attempt, bool) {
 type Gap struct {
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
-	// Count is how many occurrences there were; AtLeast is set where counting was given up.
-	Count   int  `json:"count"`
-	AtLeast bool `json:"at_least,omitempty"`
+	Count int       `json:"count"`
 }
 
 // An Attempt is one try of an Execution that has ended.

@@ -15,8 +15,6 @@ const (
 	// a pass makes: when more falls due than can be planned, the rings must still have their turn.
 	planBatch  = 500
 	maxBatches = 200
-	// maxCounted is how many missed occurrences are counted one by one.
-	maxCounted = 10_000
 )
 
 // Plan implements Runner.
@@ -135,47 +133,26 @@ func (p *planner) occurrences(sch Schedule, now time.Time) (occurrences, error) 
 	if err != nil {
 		return o, err
 	}
-	o = occurrencesUntil(parsed.Next, sch.NextExecutionAt, now)
+	o = occurrencesUntil(parsed, sch.NextExecutionAt, now)
 	p.memo[key] = o
 	return o, nil
 }
 
 // occurrencesUntil finds the latest occurrence not after now, the next one, and counts those from
-// first to before the latest. Past maxCounted it finds the latest by jumping back from now.
-func occurrencesUntil(next func(time.Time) time.Time, first, now time.Time) occurrences {
+// first to before the latest. It jumps: years of missed minutes cost no more than one.
+func occurrencesUntil(times *cron.Schedule, first, now time.Time) occurrences {
+	const instant = time.Nanosecond
 	o := occurrences{first: first, latest: first}
-	var last time.Time // before latest
-	count, atLeast := 0, false
-	for {
-		o.next = next(o.latest)
-		if o.next.IsZero() || o.next.After(now) {
-			break
-		}
-		if count == maxCounted && !atLeast {
-			atLeast = true
-			last, o.latest = latestTwo(next, now)
-			continue
-		}
-		last, o.latest = o.latest, o.next
-		if !atLeast {
-			count++
+	if latest := times.Latest(now); latest.After(first) {
+		o.latest = latest
+		o.missed = &Gap{
+			First: first.UTC(),
+			Last:  times.Latest(latest.Add(-instant)).UTC(),
+			Count: times.Count(first.Add(-instant), latest) - 1,
 		}
 	}
-	if count > 0 {
-		o.missed = &Gap{First: first.UTC(), Last: last.UTC(), Count: count, AtLeast: atLeast}
-	}
+	o.next = times.Next(o.latest)
 	return o
-}
-
-// latestTwo returns two occurrences in a row that are close to now and not after it. It is called
-// only where there are many.
-func latestTwo(next func(time.Time) time.Time, now time.Time) (before, latest time.Time) {
-	for back := time.Second; ; back *= 2 {
-		before = next(now.Add(-back))
-		if latest = next(before); !latest.IsZero() && !latest.After(now) {
-			return before, latest
-		}
-	}
 }
 
 // newExecution returns an occurrence of sch, pending.

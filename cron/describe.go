@@ -168,6 +168,8 @@ func (f *fields) describeMonths() string {
 
 func (f *fields) ofMonths() string {
 	switch {
+	case f.month.set != allMonths && f.oneDateNotInEachMonth():
+		return "of " + f.describeMonths() + ", where there is one"
 	case f.month.set != allMonths:
 		return "of " + f.describeMonths()
 	case f.oneDateNotInEachMonth():
@@ -177,8 +179,13 @@ func (f *fields) ofMonths() string {
 	}
 }
 
+// oneDateNotInEachMonth reports whether there is one date, which some of the months do not have.
 func (f *fields) oneDateNotInEachMonth() bool {
-	const shortest = 28
+	shortest := 31
+	for _, month := range f.month.values() {
+		// Of February in a year that has no 29th; the others are always the same.
+		shortest = min(shortest, time.Date(2001, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day())
+	}
 	before := f.last | f.nearestLast // the last but 28 is missing where the 29th is
 	dates := f.dayOfMonth.set | f.nearest
 	return dates.count()+before.count() == 1 && (dates.last() > shortest || before.last() >= shortest)

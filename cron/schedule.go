@@ -26,7 +26,7 @@ func Parse(expr string, loc *time.Location) (*Schedule, error) {
 	if loc == nil {
 		loc = time.UTC
 	}
-	expr = strings.TrimSpace(expr)
+	expr = strings.Trim(expr, " \t\r\n") // and no other white space, which is not part of the grammar
 	f, err := parseFields(expr)
 	if err != nil {
 		return nil, err

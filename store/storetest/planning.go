@@ -83,7 +83,7 @@ func planMovesOn(t *trial) {
 
 func planSkips(t *trial) {
 	first, due := ago(3*time.Hour), ago(time.Hour)
-	gap := &callsheet.Gap{First: first, Last: ago(2 * time.Hour), Count: 2, AtLeast: true}
+	gap := &callsheet.Gap{First: first, Last: ago(2 * time.Hour), Count: 2}
 	t.hasSchedule("s", next(due))
 	result := t.plans(10, func(d callsheet.Due) callsheet.Decision {
 		return callsheet.Decision{Executions: []callsheet.Execution{
