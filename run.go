@@ -43,8 +43,8 @@ func (s *scheduler) Run(ctx context.Context) error {
 	defer s.node.Store(nil)
 	defer s.fetcher.Close()
 
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	stopTicking, err := n.tick(ctx)
 	if err != nil {
 		return err
@@ -52,71 +52,73 @@ func (s *scheduler) Run(ctx context.Context) error {
 	s.log.InfoContext(ctx, "scheduler started", slog.String("worker", s.workerName))
 	defer s.log.InfoContext(ctx, "scheduler stopped")
 
-	renewing := part("lease renewals", func() error { n.keepLeases(work); return nil })
-	working := part("workers", func() error {
+	renewing := begin("lease renewals", func() error { n.keepLeases(work); return nil })
+	working := begin("workers", func() error {
+		defer stop()
 		err := guard(func() error { return s.queue.Run(ctx, n.handle) })
 		if err == nil && ctx.Err() == nil {
 			err = errors.New("it returned before it was asked to")
 		}
-		stop(err)
 		if err != nil {
 			return fmt.Errorf("run queue: %w", err)
 		}
 		return nil
 	})
 	<-ctx.Done()
-	ticking := part("passes", stopTicking)
+	ticking := begin("passes", stopTicking)
 	return n.drain(working, ticking, renewing)
 }
 
-// A running part of Run, which ends with an error or nil.
-type running struct {
+// A part of Run that goes on in a goroutine of its own.
+type part struct {
 	name string
-	done chan error
+	done chan struct{} // closed when it has ended
+	err  error         // how; to be read after done
 }
 
-func part(name string, run func() error) running {
-	r := running{name, make(chan error, 1)}
-	go func() { r.done <- run() }()
-	return r
+func begin(name string, run func() error) *part {
+	p := &part{name: name, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = guard(run)
+	}()
+	return p
 }
 
-// drain waits for all that runs to end: first for executions to finish, then, cancelled, to be
-// handed back. It waits for the drain timeout and a grace in all, and reports what has not ended by then.
-func (n *node) drain(working, ticking, renewing running) error {
-	patience := time.NewTimer(n.drainTimeout)
-	defer patience.Stop()
+// endsBefore waits for the part to end, as long as ctx allows.
+func (p *part) endsBefore(ctx context.Context) bool {
+	select {
+	case <-p.done:
+		return true
+	case <-ctx.Done():
+	}
+	select { // it may have ended just then
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain waits for running executions to finish; then cancels them, so that they are handed back;
+// then leaves behind, and reports, what has not ended even after a grace.
+func (n *node) drain(working, ticking, renewing *part) error {
+	patience, cancel := context.WithTimeout(context.Background(), n.drainTimeout)
+	defer cancel()
+	working.endsBefore(patience)
+	n.stopWork(ErrStopping)
+
+	grace, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
 	var errs []error
-	ended := func(r running) bool {
-		select {
-		case err := <-r.done:
-			errs = append(errs, err)
-			return true
-		case <-patience.C:
-		}
-		select { // it may have ended just then
-		case err := <-r.done:
-			errs = append(errs, err)
-			return true
+	for _, p := range []*part{working, ticking, renewing} {
+		switch {
+		case p.endsBefore(grace):
+			errs = append(errs, p.err)
+		case p == working:
+			errs = append(errs, n.abandon())
 		default:
-			return false
-		}
-	}
-	hasWorked := ended(working)
-	hasTicked := hasWorked && ended(ticking)
-	n.stopWork(ErrStopping) // for the renewals it is time in any case
-	patience.Reset(stopGrace)
-	if !hasWorked && !ended(working) {
-		errs = append(errs, n.abandon())
-		patience.Reset(0)
-	}
-	for _, r := range []running{ticking, renewing} {
-		if r == ticking && hasTicked {
-			continue
-		}
-		if !ended(r) {
-			errs = append(errs, fmt.Errorf("%s did not end", r.name))
-			patience.Reset(0)
+			errs = append(errs, fmt.Errorf("%s did not end", p.name))
 		}
 	}
 	return errors.Join(errs...)

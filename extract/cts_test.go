@@ -39,6 +39,7 @@ func TestPath_ComplianceSuite(t *testing.T) {
 			path, err := CompilePath(c.Selector)
 			if c.Invalid {
 				require.Error(t, err, c.Selector)
+				require.NotErrorIs(t, err, errors.ErrUnsupported, "it is no JSONPath")
 				invalid++
 				return
 			}

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,6 +12,10 @@ import (
 
 // maxDepth is how deep arrays and objects may nest: encoding/json's limit, well within a Go stack.
 const maxDepth = 10_000
+
+// maxValues bounds the memory of a decoded answer, which may be fifty times the answer's own: an object
+// takes some 400 bytes and can be written in nine. Most answers have ten bytes or more for each value.
+const maxValues = 2_000_000
 
 // A SyntaxError says where an answer stops being JSON.
 type SyntaxError struct {
@@ -23,11 +28,15 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offse
 // Parse decodes one JSON value. It accepts what [encoding/json] accepts, and a UTF-8 byte order mark
 // before it; anything but white space after the value is an error. Numbers keep their digits, objects
 // the order of their members; of a name that comes twice the last value wins, at the place of the first.
-// Invalid UTF-8 and lone surrogates in strings become U+FFFD. Errors are [*SyntaxError].
+// Invalid UTF-8 and lone surrogates in strings become U+FFFD. Errors are [*SyntaxError], and
+// [ErrBudget] for more than 2,000,000 values; each element and each member is one, whatever it is.
 //
 // Parse neither changes data nor keeps it.
-func Parse(data []byte) (Document, error) {
-	d := decoder{data: data}
+func Parse(data []byte) (Document, error) { return decode(context.Background(), data) }
+
+// decode is Parse with an end: it returns ctx's error soon after ctx ends.
+func decode(ctx context.Context, data []byte) (Document, error) {
+	d := decoder{ctx: ctx, data: data}
 	if bytes.HasPrefix(data, []byte("\uFEFF")) {
 		d.pos = len("\uFEFF")
 	}
@@ -43,6 +52,7 @@ func Parse(data []byte) (Document, error) {
 
 // decoder checks and builds in one pass over the bytes.
 type decoder struct {
+	ctx    context.Context
 	data   []byte
 	pos    int
 	depth  int
@@ -57,8 +67,10 @@ type decoder struct {
 }
 
 func (d *decoder) value() (any, error) {
+	if err := d.count(); err != nil {
+		return nil, err
+	}
 	d.space()
-	d.values++
 	if d.pos >= len(d.data) {
 		return nil, d.unexpected("a value")
 	}
@@ -80,6 +92,18 @@ func (d *decoder) value() (any, error) {
 	default:
 		return nil, d.unexpected("a value")
 	}
+}
+
+// count counts a value before it is read.
+func (d *decoder) count() error {
+	d.values++
+	if d.values > maxValues {
+		return fmt.Errorf("more than %d values in the answer: %w", maxValues, ErrBudget)
+	}
+	if d.values%checkEvery == 0 {
+		return d.ctx.Err()
+	}
+	return nil
 }
 
 func (d *decoder) array() (any, error) {
@@ -121,7 +145,7 @@ func (d *decoder) object() (any, error) {
 	defer d.leave()
 	if d.space(); d.at('}') {
 		d.pos++
-		return newObject(0), nil
+		return emptyObject, nil
 	}
 	base, nameBase := len(d.pendingValues), len(d.pendingNames)
 	for {

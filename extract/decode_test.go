@@ -74,6 +74,15 @@ func TestParse_BoundsTheDepth(t *testing.T) {
 	require.ErrorContains(t, err, "nested deeper")
 }
 
+func TestParse_BoundsTheValues(t *testing.T) {
+	list := func(n int) []byte { return []byte("[" + strings.Repeat("0,", n-2) + "0]") }
+	_, err := Parse(list(maxValues))
+	require.NoError(t, err)
+	_, err = Parse(list(maxValues + 1))
+	require.ErrorIs(t, err, ErrBudget)
+	assert.ErrorContains(t, err, "2000000 values")
+}
+
 func TestParse_JSONTestSuite(t *testing.T) {
 	files, err := filepath.Glob("testdata/jsontestsuite/*.json")
 	require.NoError(t, err)

@@ -1,5 +1,7 @@
 package extract
 
+import "unicode/utf8"
+
 // A Document is an answer decoded once; any number of paths then run on it. See [Parse].
 // It does not change and may be used from several goroutines. The zero Document is a JSON null.
 type Document struct {
@@ -18,6 +20,9 @@ func (d Document) Value() any {
 // names in document order, under a key that no JSON text can spell and no path can name, since both are
 // made of valid UTF-8. Nothing outside this file and the decoder looks at that key.
 const orderKey = "\xff"
+
+// emptyObject serves for every {}: nobody changes an object once it is decoded.
+var emptyObject = map[string]any{}
 
 func newObject(size int) map[string]any { return make(map[string]any, size+1) }
 
@@ -90,8 +95,7 @@ const sampleSize = 120
 // sample is the beginning of a value as JSON, short enough for an error message and made without
 // writing out the rest.
 func sample(node any) string {
-	text := appendSample(nil, node)
-	return shorten(text)
+	return shorten(appendSample(nil, node))
 }
 
 func appendSample(dst []byte, node any) []byte {
@@ -117,29 +121,27 @@ func appendSample(dst []byte, node any) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendString(dst, cut(name)), ':')
+			dst = append(appendString(dst, shorten(name)), ':')
 			dst = appendSample(dst, node[name])
 		}
 		return append(dst, '}')
 	case string:
-		return appendString(dst, cut(node))
+		return appendString(dst, shorten(node))
 	default:
 		dst, _ = appendValue(dst, node)
 		return dst
 	}
 }
 
-// cut keeps a long string from being quoted whole; one byte too many is left, so that shorten sees it.
-func cut(s string) string { return s[:min(len(s), sampleSize+1)] }
-
-// shorten ends a text that is longer than a sample with an ellipsis, at the end of a character.
+// shorten ends a text that is longer than a sample with an ellipsis, at the end of a character. Quoting
+// what it returns makes that too long again, so that a second shorten sees that there was more.
 func shorten[T ~string | ~[]byte](text T) string {
 	if len(text) <= sampleSize {
 		return string(text)
 	}
 	const ellipsis = "…"
 	end := sampleSize - len(ellipsis)
-	for end > 0 && text[end]&0xC0 == 0x80 {
+	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
 	return string(text[:end]) + ellipsis

@@ -87,6 +87,20 @@ func (q *query) all(e *evaluation, node any) ([]any, error) {
 	return nodes, err
 }
 
+// values returns copies of all that the query selects.
+func (q *query) values(e *evaluation, node any) ([]any, error) {
+	selected, err := q.all(e, node)
+	if err != nil {
+		return nil, err
+	}
+	for i, node := range selected {
+		if selected[i], err = export(node, e.visit); err != nil {
+			return nil, err
+		}
+	}
+	return selected, nil
+}
+
 // errEnough ends a walk that has what it wants.
 var errEnough = errors.New("enough")
 
@@ -105,25 +119,29 @@ func (q *query) first(e *evaluation, node any) (found any, ok bool, err error) {
 // evaluation is the state of queries that run one after the other on one document: what $ is, and how
 // much they may still visit together.
 type evaluation struct {
-	ctx  context.Context
-	root any
-	left int
+	ctx       context.Context
+	root      any
+	left      int
+	unchecked int // visits since the context was asked
 }
 
 func newEvaluation(ctx context.Context, doc Document) *evaluation {
 	return &evaluation{ctx: ctx, root: doc.root, left: max(maxVisits, visitsPerValue*doc.values)}
 }
 
-// visit counts one node. Everything that can be repeated calls it.
-func (e *evaluation) visit() error {
-	e.left--
-	if e.left < 0 {
-		return ErrBudget
+// visit counts one node. Everything that can be repeated calls it, or spend.
+func (e *evaluation) visit() error { return e.spend(1) }
+
+// spend counts what costs as much as that many nodes.
+func (e *evaluation) spend(visits int) error {
+	if e.left -= visits; e.left < 0 {
+		return errVisits
 	}
-	if e.left%1024 == 0 {
-		return e.ctx.Err()
+	if e.unchecked += visits; e.unchecked < checkEvery {
+		return nil
 	}
-	return nil
+	e.unchecked = 0
+	return e.ctx.Err()
 }
 
 func (s segment) each(e *evaluation, node any, yield func(any) error) error {

@@ -23,6 +23,7 @@ type operand struct {
 	literal  any
 	query    *query // nil for a literal
 	absolute bool
+	function *function // nil in every path that compiles
 }
 
 // nothing is the value of a query without a result. It equals itself and nothing else, null included.
@@ -65,6 +66,9 @@ func (c comparison) holds(e *evaluation, current any) (bool, error) {
 	}
 	right, err := c.right.value(e, current)
 	if err != nil {
+		return false, err
+	}
+	if err := e.spend(comparisonCost(left, right)); err != nil {
 		return false, err
 	}
 	switch c.op {
@@ -118,9 +122,26 @@ func less(a, b any) bool {
 	}
 }
 
+// comparisonCost is what the comparison of two values counts for, not counting what is inside them: one,
+// and one more for each KiB of text that may have to be looked at.
+func comparisonCost(a, b any) int {
+	const perVisit = 1 << 10
+	switch a := a.(type) {
+	case json.Number:
+		if b, ok := b.(json.Number); ok {
+			return 1 + (len(a)+len(b))/perVisit
+		}
+	case string:
+		if b, ok := b.(string); ok {
+			return 1 + min(len(a), len(b))/perVisit
+		}
+	}
+	return 1
+}
+
 // equal counts what it visits: $..[?@ == $] compares the whole document with itself many times.
 func equal(e *evaluation, a, b any) (bool, error) {
-	if err := e.visit(); err != nil {
+	if err := e.spend(comparisonCost(a, b)); err != nil {
 		return false, err
 	}
 	switch a := a.(type) {

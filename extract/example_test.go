@@ -36,7 +36,7 @@ func ExampleJSONPath() {
 	}
 	// Output:
 	// {"id":9007199254740993,"price":1.10,"tags":["a","b"],"note":"none"}
-	// {"id":3,"price":null,"tags":null,"note":null}
+	// {"id":3,"price":null,"tags":[],"note":null}
 }
 
 func ExampleMapping_Validate() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // An Extractor turns the bytes of an answer into records.
@@ -26,6 +27,7 @@ type JSONPathExtractor struct {
 	prefix, rest *query // of the path to the records: the part that must be found, and what is left
 	records      string
 	fields       []field
+	visits       int // what the fields of one record add to the budget
 }
 
 type field struct {
@@ -38,6 +40,7 @@ func JSONPath(m Mapping) (*JSONPathExtractor, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
+	m = m.Canonical()
 	x := &JSONPathExtractor{records: m.Records}
 	if x.records == "" {
 		x.records = "$"
@@ -60,13 +63,15 @@ func JSONPath(m Mapping) (*JSONPathExtractor, error) {
 			return nil, err
 		}
 		x.fields = append(x.fields, field{f, path.query})
+		x.visits += visitsPerField + len(path.query.segments)
 	}
 	return x, nil
 }
 
 // Extract implements [Extractor]. The answer is decoded once, and every path runs on what that gives.
+// Decoding and paths end soon after ctx does.
 func (x *JSONPathExtractor) Extract(ctx context.Context, answer []byte) ([]Record, error) {
-	doc, err := Parse(answer)
+	doc, err := decode(ctx, answer)
 	if err != nil {
 		return nil, &Error{Record: -1, Sample: near(answer, err), Err: err}
 	}
@@ -118,7 +123,7 @@ func (x *JSONPathExtractor) record(e *evaluation, index int, node any) (Record, 
 		return record, nil
 	}
 	e.root = node
-	e.left += visitsPerField * len(x.fields)
+	e.left += x.visits
 	values := make([]Value, len(x.fields))
 	for i, f := range x.fields {
 		value, err := f.value(e, node)
@@ -139,33 +144,40 @@ func wholeRecord(e *evaluation, node any) (Record, error) {
 }
 
 func (f field) value(e *evaluation, record any) (any, error) {
-	var first any
-	var several []any
-	count := 0
-	err := f.query.each(e, record, func(node any) error {
-		value, err := export(node, e.visit)
-		switch count++; count {
-		case 1:
-			first = value
-		case 2:
-			several = []any{first, value}
-		default:
-			several = append(several, value)
-		}
-		return err
-	})
+	var value any
+	var found bool
+	var err error
+	if f.query.singular {
+		value, found, err = f.one(e, record)
+	} else {
+		value, found, err = f.list(e, record)
+	}
 	switch {
 	case err != nil:
 		return nil, err
-	case count > 1:
-		return several, nil
-	case count == 1:
-		return first, nil
+	case found:
+		return value, nil
 	case f.Required:
 		return nil, ErrNotFound
-	default:
+	case f.Default != nil:
 		return f.Default, nil
+	default:
+		return value, nil
 	}
+}
+
+func (f field) one(e *evaluation, record any) (value any, found bool, err error) {
+	node, found, err := f.query.first(e, record)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	value, err = export(node, e.visit)
+	return value, true, err
+}
+
+func (f field) list(e *evaluation, record any) (value any, found bool, err error) {
+	values, err := f.query.values(e, record)
+	return values, len(values) > 0, err
 }
 
 // An Error says which record, field and path of an answer failed. errors.Is and errors.As see its
@@ -207,6 +219,8 @@ func near(answer []byte, err error) string {
 	}
 	const before = 40
 	start := max(0, syntax.Offset-before)
-	part := answer[start:min(len(answer), start+sampleSize)]
-	return shorten(string(appendString(nil, string(part))))
+	for start < syntax.Offset && !utf8.RuneStart(answer[start]) {
+		start++
+	}
+	return shorten(appendString(nil, shorten(answer[start:])))
 }

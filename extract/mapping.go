@@ -1,8 +1,10 @@
 package extract
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,9 +26,13 @@ type Mapping struct {
 
 // A Field is one named value of each record.
 //
-// Every record has every field, whatever the document leaves out: columns never shift. One selected
-// value is the field's value, several are a []any of them. A null in the document is a value, not a
-// missing one: it satisfies Required and is not replaced by Default.
+// Every record has every field, whatever the document leaves out: columns never shift. Nor does a field
+// change its type with the number of values there are: the path decides. If it has names and indices only
+// ([Path.Singular]) the field's value is what it selects, or null. Any other path may select several
+// values, and the field's value is always a []any of them, also where there is one or none.
+//
+// A null in the document is a value, not a missing one: it satisfies Required and is not replaced by
+// Default.
 type Field struct {
 	Name string `json:"name"`
 
@@ -36,9 +42,74 @@ type Field struct {
 	// Required makes it an error when Path selects nothing.
 	Required bool `json:"required,omitempty"`
 
-	// Default is the value when Path selects nothing and Required is false. Records get it as it is,
-	// so nobody may change it later.
+	// Default is the field's value when Path selects nothing and Required is false, also for a path
+	// that else gives a list; nil is none. It may be whatever [encoding/json] can write. Records get
+	// what reading that again gives: of the kinds of a [Record], as if it had stood in the document.
 	Default any `json:"default,omitempty"`
+}
+
+// MarshalJSON writes the field with a default's digits and order, as [Record.AppendJSON] does.
+func (f Field) MarshalJSON() ([]byte, error) {
+	type plain Field
+	text := struct {
+		plain
+		Default json.RawMessage `json:"default,omitempty"`
+	}{plain: plain(f)}
+	if f.Default != nil {
+		var err error
+		if text.Default, err = appendValue(nil, f.Default); err != nil {
+			return nil, fmt.Errorf("default of %s: %w", f.Name, err)
+		}
+	}
+	return appendForeign(nil, text)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, and a default as [Parse] does: no digit is lost.
+func (f *Field) UnmarshalJSON(data []byte) error {
+	type plain Field
+	text := struct {
+		*plain
+		Default json.RawMessage `json:"default"`
+	}{plain: (*plain)(f)}
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	if text.Default == nil {
+		return nil
+	}
+	doc, err := Parse(text.Default)
+	if err != nil {
+		return fmt.Errorf("default of %s: %w", f.Name, err)
+	}
+	f.Default = doc.Value()
+	return nil
+}
+
+// Canonical returns the mapping as it comes back from JSON: an int 0, a float64 0 and a 0 that was read
+// are all [encoding/json.Number] "0", and maps are Records. Two mappings that mean the same by their
+// defaults are then equal, so that one written in Go can be compared with one that was kept as JSON.
+// A default that JSON cannot say stays as it is; Validate reports it.
+func (m Mapping) Canonical() Mapping {
+	m.Fields = slices.Clone(m.Fields)
+	for i := range m.Fields {
+		if value, err := canonical(m.Fields[i].Default); err == nil {
+			m.Fields[i].Default = value
+		}
+	}
+	return m
+}
+
+// canonical makes a value one of the kinds of a [Record].
+func canonical(value any) (any, error) {
+	text, err := appendValue(nil, value)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Value(), nil
 }
 
 // Validate reports everything that is wrong with the mapping: nil, or [*FaultError] values joined.
@@ -71,6 +142,9 @@ func (m Mapping) Validate() error {
 			fault(at+".path", "", "a field needs a path, such as $.name")
 		} else {
 			checkPath(at+".path", f.Path)
+		}
+		if _, err := canonical(f.Default); err != nil {
+			fault(at+".default", fmt.Sprintf("%T", f.Default), "a default is what JSON can say: "+err.Error())
 		}
 	}
 	return errors.Join(faults...)

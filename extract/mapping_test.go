@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -83,11 +86,16 @@ func TestJSONPath_Fields(t *testing.T) {
 		{"a missing value has its default", Field{Path: "$.x", Default: "none"}, `{"a":1}`, `"none"`},
 		{"a null is a value and not missing", Field{Path: "$.a", Default: "none"}, `{"a":null}`, `null`},
 		{"a null is enough for a required field", Field{Path: "$.a", Required: true}, `{"a":null}`, `null`},
-		{"one of several selected is the value itself", Field{Path: "$.a[*]"}, `{"a":[1]}`, `1`},
-		{"several selected are a list", Field{Path: "$.a[*].n"}, `{"a":[{"n":1},{"m":0},{"n":{"o":2}}]}`, `[1,{"o":2}]`},
-		{"three selected are a list too", Field{Path: "$.a[*]"}, `{"a":[1,2,3]}`, `[1,2,3]`},
-		{"none of several selected has the default", Field{Path: "$.a[*]", Default: 0}, `{"a":[]}`, `0`},
-		{"the root of a filter is the record", Field{Path: "$.l[?@>$.min]"}, `{"min":1,"l":[1,2]}`, `2`},
+		{"a path that may select several gives a list of them", Field{Path: "$.a[*].n"}, `{"a":[{"n":1},{"m":0},{"n":{"o":2}}]}`, `[1,{"o":2}]`},
+		{"of one it gives a list", Field{Path: "$.a[*]"}, `{"a":[1]}`, `[1]`},
+		{"of one list it gives a list with that", Field{Path: "$..a"}, `{"a":[1]}`, `[[1]]`},
+		{"of none it gives an empty list", Field{Path: "$.a[*]"}, `{"a":[]}`, `[]`},
+		{"of none it gives its default", Field{Path: "$.a[0:2]", Default: 0}, `{"a":[]}`, `0`},
+		{"of a null in the list it gives a list with a null", Field{Path: "$.a[0:1]", Default: 0, Required: true}, `{"a":[null]}`, `[null]`},
+		{"a path of names and indices gives the value", Field{Path: "$.a[0]"}, `{"a":[1]}`, `1`},
+		{"and a list only where the value is one", Field{Path: "$.a"}, `{"a":[1]}`, `[1]`},
+		{"the root of a filter is the record", Field{Path: "$.l[?@>$.min]"}, `{"min":1,"l":[1,2]}`, `[2]`},
+		{"a default has the digits and the order it was given with", Field{Path: "$.x", Default: parse(t, `{"z":0.10,"a":9007199254740993}`)}, `{}`, `{"z":0.10,"a":9007199254740993}`},
 		{"a record that is no object has no members", Field{Path: "$.a", Default: 1}, `"text"`, `1`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -114,6 +122,22 @@ func TestJSONPath_ARequiredFieldNamesRecordFieldAndPath(t *testing.T) {
 	assert.ErrorContains(t, err, `extract record 1, field "price" at $.p['a-b']: nothing there, in {"q":"éé`)
 }
 
+func TestJSONPath_ARequiredListMustNotBeEmpty(t *testing.T) {
+	_, err := extractText(t, Mapping{Fields: []Field{{Name: "tags", Path: "$.tags[*]", Required: true}}}, `{"tags":[]}`)
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestJSONPath_DefaultsAreOfTheKindsOfARecord(t *testing.T) {
+	given := []any{1, 2.5, map[string]any{"a": time.Unix(0, 0).UTC()}}
+	x, err := JSONPath(Mapping{Fields: []Field{{Name: "d", Path: "$.d", Default: given}}})
+	require.NoError(t, err)
+	given[0] = "changed"
+	records, err := x.Extract(t.Context(), []byte(`{}`))
+	require.NoError(t, err)
+	got, _ := records[0].Get("d")
+	assert.Equal(t, parse(t, `[1,2.5,{"a":"1970-01-01T00:00:00Z"}]`), got)
+}
+
 func TestJSONPath_AnAnswerThatIsNotJSON(t *testing.T) {
 	_, err := extractText(t, Mapping{}, strings.Repeat(" ", 500)+`<html>`+strings.Repeat("x", 500))
 	var syntax *SyntaxError
@@ -125,6 +149,30 @@ func TestJSONPath_AnAnswerThatIsNotJSON(t *testing.T) {
 	assert.Contains(t, e.Sample, "<html>")
 }
 
+func TestJSONPath_SamplesEndBetweenCharacters(t *testing.T) {
+	m := Mapping{Fields: []Field{{Name: "f", Path: "$.x", Required: true}}}
+	for shift := range 4 {
+		pad, long := strings.Repeat("x", shift), strings.Repeat("😀", 60)
+		for name, answer := range map[string]string{
+			"in a text":              `{"a":"` + pad + long + `"}`,
+			"in a name":              `{"` + pad + long + `":1}`,
+			"in what is no JSON":     `["` + pad + long + `",?`,
+			"before what is no JSON": `["` + pad + long + `"` + pad + `"`,
+			"after what is no JSON":  pad + `?` + long,
+		} {
+			t.Run(name, func(t *testing.T) {
+				_, err := extractText(t, m, answer)
+				var e *Error
+				require.ErrorAs(t, err, &e)
+				assert.True(t, utf8.ValidString(e.Sample))
+				assert.NotContains(t, e.Sample, "fffd")
+				assert.NotContains(t, e.Sample, "\uFFFD")
+				assert.LessOrEqual(t, len(e.Sample), 120)
+			})
+		}
+	}
+}
+
 func TestJSONPath_EndsWithItsContext(t *testing.T) {
 	x, err := JSONPath(Mapping{Fields: []Field{{Name: "a", Path: "$.a"}}})
 	require.NoError(t, err)
@@ -133,6 +181,30 @@ func TestJSONPath_EndsWithItsContext(t *testing.T) {
 	var e *Error
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, 2, e.Record, "the context is checked between records")
+}
+
+func TestJSONPath_StopsDecodingWithItsContext(t *testing.T) {
+	x, err := JSONPath(Mapping{})
+	require.NoError(t, err)
+	ctx := &endsAfter{Context: t.Context()}
+	_, err = x.Extract(ctx, []byte("["+strings.Repeat("{},", 100_000)+"{}"))
+	require.ErrorIs(t, err, context.Canceled, "the context is asked before the end that is missing is seen")
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, Error{Record: -1, Err: context.Canceled}, *e)
+}
+
+func TestJSONPath_TooManyValues(t *testing.T) {
+	_, err := extractText(t, Mapping{}, "["+strings.Repeat("0,", maxValues)+"0]")
+	require.ErrorIs(t, err, ErrBudget)
+	assert.EqualError(t, err, "extract: more than 2000000 values in the answer: over budget")
+}
+
+func TestJSONPath_BudgetGrowsWithTheFields(t *testing.T) {
+	m := Mapping{Fields: []Field{{Name: "f", Path: "$" + strings.Repeat(".a", 500)}}}
+	lines, err := extractText(t, m, "["+strings.Repeat("{},", 5_000)+"{}]")
+	require.NoError(t, err, "a long path may be looked up in every record")
+	assert.Len(t, lines, 5_001)
 }
 
 func TestJSONPath_BombsEnd(t *testing.T) {
@@ -188,6 +260,7 @@ func TestMapping_ValidateReportsAllFaultsAtOnce(t *testing.T) {
 			{Name: "empty"},
 			{Name: "function", Path: "$[?count(@.*)>1]"},
 			{Name: "broken", Path: "$.a["},
+			{Name: "default", Path: "$.a", Default: []any{math.NaN()}},
 		},
 	}
 	var got []FaultError
@@ -204,6 +277,7 @@ func TestMapping_ValidateReportsAllFaultsAtOnce(t *testing.T) {
 		{"fields[3].path", "", "a field needs a path, such as $.name"},
 		{"fields[4].path", "$[?count(@.*)>1]", "position 3: the function count() is not supported"},
 		{"fields[5].path", "$.a[", "position 4: expected a quoted name, an index, a slice, * or a filter, found the end"},
+		{"fields[6].default", "[]interface {}", "a default is what JSON can say: json: unsupported value: NaN"},
 	}, got)
 	_, err := JSONPath(m)
 	assert.Equal(t, m.Validate().Error(), err.Error())
@@ -211,13 +285,65 @@ func TestMapping_ValidateReportsAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestMapping_JSON(t *testing.T) {
-	m := Mapping{Records: "$.a", Fields: []Field{{Name: "n", Path: "$.n", Required: true}, {Name: "d", Path: "$.d", Default: "x"}}}
-	out, err := json.Marshal(m)
+	for _, row := range []struct{ name, text string }{
+		{"a mapping without defaults", `{"records":"$.a","fields":[{"name":"n","path":"$.n","required":true}]}`},
+		{"a text", `{"fields":[{"name":"d","path":"$.d","default":"x"}]}`},
+		{"a text without anything in it", `{"fields":[{"name":"d","path":"$.d","default":""}]}`},
+		{"an integer that no float64 holds", `{"fields":[{"name":"d","path":"$.d","default":9007199254740993}]}`},
+		{"digits that mean nothing to a float64", `{"fields":[{"name":"d","path":"$.d","default":[0.10,1E400,-0]}]}`},
+		{"members in their order", `{"fields":[{"name":"d","path":"$.d","default":{"z":{"y":1,"b":[]},"a":false}}]}`},
+		{"characters of HTML", `{"fields":[{"name":"d","path":"$[?@.a<1&&@.b>2]","default":"<&>"}]}`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var m Mapping
+			require.NoError(t, json.Unmarshal([]byte(row.text), &m))
+			require.NoError(t, m.Validate())
+			assert.Equal(t, m, m.Canonical(), "what was read from JSON is canonical")
+			out, err := appendForeign(nil, m)
+			require.NoError(t, err)
+			assert.Equal(t, row.text, string(out))
+
+			escaped, err := json.Marshal(m)
+			require.NoError(t, err)
+			var again Mapping
+			require.NoError(t, json.Unmarshal(escaped, &again))
+			assert.Equal(t, m, again)
+		})
+	}
+	var m Mapping
+	require.NoError(t, json.Unmarshal([]byte(`{"fields":[{"name":"d","path":"$.d","default":null},null]}`), &m))
+	assert.Equal(t, Mapping{Fields: []Field{{Name: "d", Path: "$.d"}, {}}}, m)
+	require.Error(t, json.Unmarshal([]byte(`{"fields":[{"name":1}]}`), &m))
+	_, err := json.Marshal(Field{Name: "d", Default: math.NaN()})
+	require.ErrorContains(t, err, "NaN")
+}
+
+func TestMapping_CanonicalIsWhatAStoreOfJSONGivesBack(t *testing.T) {
+	list := []any{1, map[string]any{"b": 0.5, "a": nil}}
+	given := Mapping{Records: "$.r", Fields: []Field{
+		{Name: "none", Path: "$.a", Required: true},
+		{Name: "int", Path: "$.a", Default: 0},
+		{Name: "list", Path: "$.a", Default: list},
+		{Name: "time", Path: "$.a", Default: time.Unix(0, 0).UTC()},
+		{Name: "invalid", Path: "$.a", Default: math.Inf(1)},
+	}}
+	canonical := given.Canonical()
+	assert.Equal(t, Mapping{Records: "$.r", Fields: []Field{
+		{Name: "none", Path: "$.a", Required: true},
+		{Name: "int", Path: "$.a", Default: json.Number("0")},
+		{Name: "list", Path: "$.a", Default: parse(t, `[1,{"a":null,"b":0.5}]`)},
+		{Name: "time", Path: "$.a", Default: "1970-01-01T00:00:00Z"},
+		{Name: "invalid", Path: "$.a", Default: math.Inf(1)},
+	}}, canonical)
+	assert.Equal(t, 0, given.Fields[1].Default, "the mapping it is asked of stays as it is")
+
+	canonical.Fields = canonical.Fields[:4]
+	out, err := json.Marshal(canonical)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"records":"$.a","fields":[{"name":"n","path":"$.n","required":true},{"name":"d","path":"$.d","default":"x"}]}`, string(out))
 	var again Mapping
 	require.NoError(t, json.Unmarshal(out, &again))
-	assert.Equal(t, m, again)
+	assert.Equal(t, canonical, again)
+	assert.Equal(t, Mapping{}, Mapping{}.Canonical(), "no fields stay no fields")
 }
 
 func TestError_SpeaksForTheAnswerAsAWhole(t *testing.T) {

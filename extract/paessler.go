@@ -2,7 +2,6 @@ package extract
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -10,14 +9,14 @@ import (
 	"github.com/PaesslerAG/jsonpath"
 )
 
-// PaesslerAG/jsonpath answers as RFC 9535 does where a path goes by names, and by slices that count from
-// the front. Runs of such segments are lent to it, in its spelling, with names always quoted. It answers
-// otherwise, or in random order, for the rest:
+// PaesslerAG/jsonpath answers as RFC 9535 does where a path goes by names. Runs of names are lent to it,
+// in its spelling, always quoted. For the rest it answers otherwise, in random order, or without end:
 //
 //   - [0] finds the member "0" of an object, ["0"] the first element of an array
 //   - a negative index is an error, and [1:-1] selects nothing
 //   - wildcards and descendants of objects come in the random order of Go maps
 //   - filters compare numbers as float64 or text, and missing values not at all
+//   - whatever may select several values runs to its end, whatever becomes of the context and the budget
 //
 // That rest is evaluated in evaluate.go, over the same tree.
 
@@ -25,21 +24,18 @@ import (
 func lend(segments []segment) ([]step, error) {
 	var steps []step
 	for len(segments) > 0 {
-		run := 0
-		for run < len(segments) && canLend(segments[run]) {
-			run++
-		}
-		if run == 0 {
+		names := lendable(segments)
+		if len(names) == 0 {
 			steps = append(steps, own(segments[0]))
 			segments = segments[1:]
 			continue
 		}
-		lent, err := newLent(segments[:run])
+		lent, err := newLent(names)
 		if err != nil {
 			return nil, err
 		}
 		steps = append(steps, lent)
-		segments = segments[run:]
+		segments = segments[len(names):]
 	}
 	return steps, nil
 }
@@ -52,73 +48,50 @@ func own(s segment) step {
 	return s
 }
 
-func canLend(s segment) bool {
-	if s.descend || len(s.selectors) != 1 {
-		return false
-	}
-	switch sel := s.selectors[0].(type) {
-	case nameSelector:
+// lendable returns the names that the segments begin with.
+func lendable(segments []segment) []string {
+	var names []string
+	for _, s := range segments {
+		name, ok := own(s).(nameSelector)
+		if !ok {
+			break
+		}
 		// gval takes a name for an index of an array if it reads as a number, "NaN" and "0x1p4" included.
-		_, err := strconv.ParseFloat(string(sel), 64)
-		return err != nil
-	case slice:
-		return (sel.start == nil || *sel.start >= 0) && (sel.end == nil || *sel.end >= 0) && sel.step > 0
-	default:
-		return false
+		if _, err := strconv.ParseFloat(string(name), 64); err == nil {
+			break
+		}
+		names = append(names, string(name))
 	}
+	return names
 }
 
-// lent is a step that PaesslerAG/jsonpath takes.
+// lent is a step that PaesslerAG/jsonpath takes: from a node to one that lies some names below it.
 type lent struct {
 	evaluate gval.Evaluable
-	singular bool
+	names    int
 }
 
-func newLent(segments []segment) (lent, error) {
+func newLent(names []string) (lent, error) {
 	var expr strings.Builder
 	expr.WriteByte('$')
-	for _, s := range segments {
-		switch sel := s.selectors[0].(type) {
-		case nameSelector:
-			fmt.Fprintf(&expr, "[%s]", strconv.QuoteToASCII(string(sel)))
-		case slice:
-			start, end := int64(0), int64(math.MaxInt32)
-			if sel.start != nil {
-				start = *sel.start
-			}
-			if sel.end != nil {
-				end = *sel.end
-			}
-			fmt.Fprintf(&expr, "[%d:%d:%d]", start, end, sel.step)
-		}
+	for _, name := range names {
+		fmt.Fprintf(&expr, "[%s]", strconv.QuoteToASCII(name))
 	}
 	evaluate, err := jsonpath.New(expr.String())
 	if err != nil {
 		return lent{}, fmt.Errorf("compile %s: %w", expr.String(), err)
 	}
-	return lent{evaluate, singularPrefix(segments) == len(segments)}, nil
+	return lent{evaluate, len(names)}, nil
 }
 
 // Its only errors are a missing name and a value that has no members: the path selects nothing there.
 func (l lent) each(e *evaluation, node any, yield func(any) error) error {
-	if err := e.visit(); err != nil {
+	if err := e.spend(l.names); err != nil {
 		return err
 	}
 	found, err := l.evaluate(e.ctx, node)
 	if err != nil {
 		return nil
 	}
-	if l.singular {
-		return yield(found)
-	}
-	selected, _ := found.([]any)
-	for _, n := range selected {
-		if err := e.visit(); err != nil {
-			return err
-		}
-		if err := yield(n); err != nil {
-			return err
-		}
-	}
-	return nil
+	return yield(found)
 }

@@ -6,17 +6,25 @@ import (
 	"fmt"
 )
 
-// ErrBudget is the error of a path that visits more values than any sensible path does.
-var ErrBudget = errors.New("the path visits too many values")
+// ErrBudget is the error of an answer that has more values than any sensible answer has, and of paths
+// that visit more than any sensible paths do. It comes wrapped in what was too much.
+var ErrBudget = errors.New("over budget")
+
+var errVisits = fmt.Errorf("the paths visit and copy too many values: %w", ErrBudget)
 
 // A path may multiply a small document without end ($..[*]..[*]..[*]), and one answer must not hold a
 // worker. So the values visited and copied are counted, against maxVisits in a document of ordinary size,
-// visitsPerValue for each value of a large one, and visitsPerField more for each field of each record.
+// visitsPerValue for each value of a large one, and for each field of each record visitsPerField more and one for each
+// segment of its path. What costs more than a value counts for several: a run of names as many as it has,
+// a comparison one more for each KiB of text.
 const (
 	maxVisits      = 1_000_000
 	visitsPerValue = 10
 	visitsPerField = 16
 )
+
+// checkEvery is after how many values, decoded or visited, the context is asked again.
+const checkEvery = 1024
 
 // A Path is a compiled JSONPath. It may be used from several goroutines.
 type Path struct {
@@ -43,22 +51,12 @@ func CompilePath(expr string) (*Path, error) {
 // A path that selects nothing returns an empty list and no error.
 //
 // Errors are ctx's, and [ErrBudget] for a path that visits and copies more than a million values, or
-// ten for each value of the document where that is more.
+// ten for each value of the document where that is more. ctx is asked every thousand of them or so.
 func (p *Path) Select(ctx context.Context, doc Document) ([]any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	e := newEvaluation(ctx, doc)
-	selected, err := p.query.all(e, doc.root)
-	if err != nil {
-		return nil, err
-	}
-	for i, node := range selected {
-		if selected[i], err = export(node, e.visit); err != nil {
-			return nil, err
-		}
-	}
-	return selected, nil
+	return p.query.values(newEvaluation(ctx, doc), doc.root)
 }
 
 // Singular reports whether the path can select at most one value: it has names and indices only.

@@ -61,22 +61,18 @@ func (p *pathParser) basic() (condition, error) {
 	}
 	op, found := p.comparison()
 	if !found {
-		if left.query == nil {
-			return nil, p.fail(start, "a literal is no condition; compare it with something")
-		}
-		return exists{left}, nil
+		return p.test(start, left)
+	}
+	if err := p.checkValue(start, left); err != nil {
+		return nil, err
 	}
 	p.blank()
+	start = p.pos
 	right, err := p.operand()
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range []operand{left, right} {
-		if o.query != nil && !o.query.singular {
-			return nil, p.fail(start, "a comparison takes paths of names and indices only, since others may select several values")
-		}
-	}
-	return comparison{left, right, op}, nil
+	return comparison{left, right, op}, p.checkValue(start, right)
 }
 
 // negated reads what may follow a !: a parenthesis or a query, not a comparison.
@@ -89,13 +85,10 @@ func (p *pathParser) negated() (condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.query == nil {
-		return nil, p.fail(start, "! takes a path or a parenthesis, not a literal")
-	}
 	if _, found := p.comparison(); found {
 		return nil, p.fail(start, "! takes a path or a parenthesis: write !(…) around the comparison")
 	}
-	return exists{o}, nil
+	return p.test(start, o)
 }
 
 func (p *pathParser) parenthesis() (condition, error) {
@@ -147,7 +140,7 @@ func (p *pathParser) query() (operand, error) {
 	return operand{query: q, absolute: absolute}, nil
 }
 
-// word reads true, false and null, and refuses functions.
+// word reads true, false, null and the calls of functions.
 func (p *pathParser) word() (operand, error) {
 	start := p.pos
 	for p.pos < len(p.expr) && (isLetter(rune(p.expr[p.pos])) || p.pos > start && (p.at('_') || p.atDigit())) {
@@ -161,7 +154,7 @@ func (p *pathParser) word() (operand, error) {
 	case word == "null":
 		return operand{literal: nil}, nil
 	case word != "" && word == strings.ToLower(word) && p.at('('):
-		return operand{}, p.unsupported(start, "the function %s() is not supported", word)
+		return p.call(start, word)
 	default:
 		p.pos = start
 		return operand{}, p.unexpected("a path (@ or $), a number, a quoted string, true, false or null")

@@ -30,12 +30,16 @@ func parsePath(expr string) ([]segment, error) {
 	if p.pos < len(expr) {
 		return nil, p.unexpected(`".", "[" or the end of the path; a name with other characters than letters, digits and _ is written ['so-and-so']`)
 	}
+	if p.refused != nil {
+		return nil, p.refused
+	}
 	return segments, nil
 }
 
 type pathParser struct {
-	expr string
-	pos  int
+	expr    string
+	pos     int
+	refused *PathError // the first thing in it that the RFC allows and this package does not
 }
 
 // segments reads as many as there are. It is the body of the path itself and of each query in a filter.

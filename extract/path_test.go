@@ -99,9 +99,58 @@ func TestCompilePath_SaysWhatIsWrongAndWhere(t *testing.T) {
 			assert.Less(t, len(err.Error()), 400)
 		})
 	}
-	_, err := CompilePath(`$[?length(@.a) > 1]`)
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	assert.ErrorContains(t, err, "length()")
+}
+
+func TestCompilePath_RefusesOnlyWhatTheRFCAllows(t *testing.T) {
+	for _, row := range []struct {
+		name, path, rule string
+		offset           int
+	}{
+		{"a length", `$[?length(@.a) > 1]`, "length()", 3},
+		{"a count", `$[?1 < count( @.* )]`, "count()", 7},
+		{"a match", `$[?match(@.a, 'x.*') && @.b]`, "match()", 3},
+		{"a negated search", `$[?!search(@.a, @.b)]`, "search()", 4},
+		{"a value in a length", `$[?length(value(@..a)) == length("x")]`, "length()", 3},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := CompilePath(row.path)
+			require.ErrorIs(t, err, errors.ErrUnsupported)
+			var pathErr *PathError
+			require.ErrorAs(t, err, &pathErr)
+			assert.Equal(t, row.offset, pathErr.Offset)
+			assert.ErrorContains(t, err, row.rule)
+		})
+	}
+	for _, row := range []struct {
+		name, path, rule string
+		offset           int
+	}{
+		{"a function that is not there", `$[?foo(@.a)]`, "foo() is no function of JSONPath", 3},
+		{"a call without its end", `$[?length(`, "a path (@ or $)", 10},
+		{"a path without its end", `$[?length(@.a) > 1`, `"," or "]"`, 18},
+		{"a fault after a call", `$[?length(@.a) > 1 && ]`, "a path (@ or $)", 22},
+		{"a value that is not compared", `$[?length(@.a)]`, "compare it", 3},
+		{"a value that is negated", `$[?!count(@.*)]`, "compare it", 4},
+		{"an argument missing after a comma", `$[?match(@.a,)]`, "a path (@ or $)", 13},
+		{"a test that is compared", `$[?match(@.a, 'x') == true]`, "true or false by itself", 3},
+		{"too many arguments", `$[?length(@.a, @.b) > 1]`, "arguments of length() is 1, found 2", 3},
+		{"too few", `$[?match(@.a)]`, "arguments of match() is 2, found 1", 3},
+		{"none", `$[?count() > 1]`, "arguments of count() is 1, found 0", 3},
+		{"several values where one is taken", `$[?length(@.*) > 1]`, "names and indices only", 10},
+		{"a literal where a path is taken", `$[?count(1) > 1]`, "takes a path", 9},
+		{"a test where a value is taken", `$[?length(match(@.a, 'x')) > 1]`, "true or false by itself", 10},
+		{"a comparison as an argument", `$[?length(@.a == 1) > 1]`, `"," or ")"`, 14},
+		{"a blank before the parenthesis", `$[?length (@.a) > 1]`, "a path (@ or $)", 3},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := CompilePath(row.path)
+			require.NotErrorIs(t, err, errors.ErrUnsupported)
+			var pathErr *PathError
+			require.ErrorAs(t, err, &pathErr)
+			assert.Equal(t, row.offset, pathErr.Offset, err)
+			assert.ErrorContains(t, err, row.rule)
+		})
+	}
 }
 
 func TestPath_Singular(t *testing.T) {
@@ -119,6 +168,8 @@ func TestPath_BombsEnd(t *testing.T) {
 		return strings.Repeat(open, depth) + "1" + strings.Repeat(end, depth)
 	}
 	arrays, objects := nest("[", "]", 120), nest(`{"a":`, "}", 100)
+	listed := `{"a":[` + strings.Repeat("{},", 100_000) + `{}],"b":` + nest(`{"a":`, "}", 1000) + `}`
+	long := `"` + strings.Repeat("x", 1<<20)
 	wide := "[" + strings.Repeat(nest("[", "]", 20)+",", 2000) + "0]"
 	for _, row := range []struct {
 		name, path, doc string
@@ -130,6 +181,11 @@ func TestPath_BombsEnd(t *testing.T) {
 		{"a union of one name", "$" + strings.Repeat("['a','a']", 100), objects, true},
 		{"a document compared with itself, everywhere", `$..[?$==$]`, wide, true},
 		{"a filter in a filter in a filter", "$" + strings.Repeat("[?@..[?@..[?@..a]]]", 1), wide, true},
+		{"the whole document for each of its objects", `$.a[?$.a[0:].zz]`, listed, true},
+		{"the same with a wildcard", `$.a[?$.a[*].zz]`, listed, true},
+		{"many names for each object", "$.a[?$.b" + strings.Repeat(".a", 1000) + ".zz]", listed, true},
+		{"long texts compared for each object", `$.a[?$.x==$.y]`, `{"a":[` + strings.Repeat("0,", 100_000) + `0],"x":` + long + `y","y":` + long + `z"}`, true},
+		{"long texts put in order for each object", `$.a[?$.x<$.y]`, `{"a":[` + strings.Repeat("0,", 100_000) + `0],"x":` + long + `y","y":` + long + `z"}`, true},
 		{"a slice from end to end of the integers", `$[-9007199254740991:9007199254740991:9007199254740991]`, arrays, false},
 		{"many comparisons of nothing", "$[?" + strings.Repeat("@.x==@.y && ", 50) + "@.x]", arrays, false},
 		{"many parentheses", "$[?" + strings.Repeat("(", 2000) + "@.a" + strings.Repeat(")", 2000) + "]", arrays, false},
@@ -181,6 +237,19 @@ func TestPath_SelectEndsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	_, err = path.Select(&endsAfter{Context: t.Context(), after: 3}, doc)
 	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestPath_StepsLentEndWithTheirContext(t *testing.T) {
+	doc, err := Parse([]byte(`{"a":[` + strings.Repeat("{},", 100_000) + `{}]}`))
+	require.NoError(t, err)
+	for _, expr := range []string{`$.a[?$.a[0:].zz]`, `$.a[?$.a[*].zz]`, `$.a[*].b.c`, `$.a[0:].b.c`} {
+		path, err := CompilePath(expr)
+		require.NoError(t, err)
+		ctx := &endsAfter{Context: t.Context(), after: 3}
+		_, err = path.Select(ctx, doc)
+		require.ErrorIs(t, err, context.Canceled, expr)
+		assert.Equal(t, 4, ctx.asked, expr)
+	}
 }
 
 func FuzzCompilePath(f *testing.F) {

@@ -119,11 +119,12 @@ func (c *Client) Close() {
 // A conversation is one Do. It travels in the request's context, so that the hooks of the shared client
 // know which request they serve. Only the goroutine of that Do uses it.
 type conversation struct {
-	request Request
-	header  http.Header
-	host    string   // the configured Host header
-	url     *url.URL // of the hop under way
-	secrets []string // values that must not appear in an error; built on first use
+	request  Request
+	header   http.Header
+	host     string   // the configured Host header
+	url      *url.URL // of the hop under way
+	followed []string // the queries of redirects
+	left     bool     // a redirect led to another origin
 }
 
 type conversationKey struct{}

@@ -16,12 +16,23 @@
 //     says what went wrong.
 //   - A conversation ends within its Timeout, body included, and holds at most MaxBodyBytes of
 //     decompressed body. A body that is cut, broken or too long is an error, never a shorter body.
-//   - What was configured for an origin stays there: a redirect to another scheme, host or port carries
-//     none of the request's headers, also if the chain comes back; a body is never sent to another
-//     origin; https never falls back to http; Referer is never added.
-//   - Neither query values, header values nor user info appear in an [Error], a [FaultError],
-//     [Response.URL] or a printed [Request]. Paths do appear: a secret does not belong there.
+//   - What was configured for an origin stays there: a redirect to another scheme, host or port, so also
+//     from http to https, carries none of the request's headers, also if the chain comes back; only GET
+//     and HEAD without a body go to another origin at all; https never falls back to http; Referer is
+//     never added. [Error.LeftOrigin] says that a status came from such a place.
+//   - What may be secret in a request stays out of the texts of [Error] and [FaultError], of
+//     [Error.Snippet], [Response.URL] and a printed [Request]; the next section has the details.
 //   - A header can never break the wire format: framing and hop-by-hop headers are the transport's.
+//
+// What may be secret is: user info; the values of the query, also a redirect's; the values of all headers
+// but the well-known ones that describe content, conditions and the message (Accept, Content-Type,
+// User-Agent, If-Match, Range, Host, …), with their parts and the user and password of Basic; and of the
+// body the strings and numbers of JSON, the values of a form, or each word of anything else. An answer that
+// repeats one of them, as it was sent or escaped for JSON, URLs or HTML, is quoted with "redacted" in its
+// place. A value of less than six bytes is found as a whole word, not within a longer one. What cannot be
+// found is a value that a server repeats in part, in other letters or in another encoding, such as base64
+// or a hash. Names of parameters, headers and members are shown, and so are paths, also of redirects: a
+// secret does not belong there. Error.Header, the errors behind Error.Err and a Response are as they came in.
 //
 // What it does not do: it does not retry, wait or follow pages; it resolves no secrets and knows no
 // authentication scheme; it keeps no cookies; it ignores the proxy variables of the environment; and it

@@ -29,8 +29,8 @@ const (
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
 )
 
-// An Error is any end of a conversation but a whole 2xx answer. Its text carries no query values, no
-// header values and no user info.
+// An Error is any end of a conversation but a whole 2xx answer. Its text repeats nothing secret of the
+// request; the package documentation says how far that goes.
 type Error struct {
 	Kind   Kind
 	Method string
@@ -40,7 +40,8 @@ type Error struct {
 	Status     int
 	Header     http.Header   // of the answer
 	RetryAfter time.Duration // what the answer's Retry-After asks for; 0 if nothing, at most 24 h
-	Snippet    string        // the beginning of the body: one line, at most 200 bytes, request secrets redacted
+	Snippet    string        // the beginning of the body: one line, at most 200 bytes, what was sent redacted
+	LeftOrigin bool          // a redirect led to another origin, which got none of the configured headers
 
 	Err error // the cause; nil for KindStatus
 }
@@ -58,6 +59,9 @@ func (e *Error) Error() string {
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&b, ", retry after %s", e.RetryAfter)
+	}
+	if e.LeftOrigin {
+		b.WriteString(", after a redirect to another origin, without the configured headers")
 	}
 	if e.Snippet != "" {
 		b.WriteString(": " + e.Snippet)
@@ -84,7 +88,67 @@ func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc
 		Header:     answer.Header,
 		RetryAfter: retryAfter(answer.Header, time.Now()),
 		Snippet:    oneLine(c.scrub(readSnippet(answer, cancel)), 200),
+		LeftOrigin: c.left,
 	}
+}
+
+// scrub blots out what was sent: APIs like to repeat the key that they do not know. If text is only a
+// beginning, it ends before anything that may be the beginning of a secret.
+func (c *conversation) scrub(text string, cut bool) string {
+	b := newBlotter(text, cut)
+	c.eachSecret(b.blot)
+	return b.String()
+}
+
+// discreet returns err, or err under a text without secrets if its own has any: some errors of net/http
+// and of a host's transport repeat what was sent.
+func (c *conversation) discreet(err error) error {
+	text := err.Error()
+	clean := text
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		clean = strings.ReplaceAll(clean, inner.URL, maskRaw(inner.URL))
+	}
+	// The port 443 of an address is no secret, also when some parameter is 443.
+	own := ownWords(err)
+	before, after, found := strings.Cut(clean, own)
+	if !found {
+		own = ""
+	}
+	long := newBlotter(own, false)
+	c.eachSecret(func(secret string) {
+		if len(secret) >= shortestSecret {
+			long.blot(secret)
+		}
+	})
+	if clean = c.scrub(before, false) + long.String() + c.scrub(after, false); clean == text {
+		return err
+	}
+	return &discreetError{clean, err}
+}
+
+type discreetError struct {
+	text string
+	err  error
+}
+
+func (e *discreetError) Error() string { return e.text }
+func (e *discreetError) Unwrap() error { return e.err }
+
+// ownWords returns the part of err's text that this package or net wrote, of addresses and numbers.
+func ownWords(err error) string {
+	if redirect, ok := errors.AsType[*redirectError](err); ok {
+		return redirect.Error()
+	}
+	if large, ok := errors.AsType[*tooLargeError](err); ok {
+		return large.Error()
+	}
+	if late, ok := errors.AsType[outOfTime](err); ok {
+		return late.Error()
+	}
+	if network, ok := errors.AsType[*net.OpError](err); ok {
+		return network.Error()
+	}
+	return ""
 }
 
 // explain finds the kind and the cause. Contexts come first: once one has ended, every other error is

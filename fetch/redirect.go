@@ -40,13 +40,19 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 			next.Header.Del("Referer")
 		}
 	} else {
+		// A DELETE needs no body to do harm where nobody meant it to go.
+		if next.Method != http.MethodGet && next.Method != http.MethodHead {
+			return refuse("it takes a " + next.Method + " to another origin")
+		}
 		if next.Body != nil && next.Body != http.NoBody {
 			return refuse("it takes the body to another origin")
 		}
+		conv.left = true
 		next.Host = "" // a Location of //host/path would keep the configured one
 		next.Header = http.Header{"User-Agent": {DefaultUserAgent}}
 	}
 	conv.url = next.URL
+	conv.followed = append(conv.followed, next.URL.RawQuery)
 	return nil
 }
 

@@ -191,6 +191,70 @@ func TestRedirect_MethodAndBody(t *testing.T) {
 	}
 }
 
+func TestRedirect_OnlyReadsLeaveTheOrigin(t *testing.T) {
+	away := newWitness(t, nil)
+	for method, leaves := range map[string]bool{
+		"GET": true, "HEAD": true,
+		"POST": false, "PUT": false, "PATCH": false, "DELETE": false, "OPTIONS": false,
+	} {
+		for _, status := range []string{"307", "308"} {
+			t.Run(method+" "+status, func(t *testing.T) {
+				home := newWitness(t, map[string]string{"/start": status + " " + away.URL + "/end", "/near": status + " /end"})
+				_, err := newClient(t).Do(t.Context(), fetch.Request{Method: method, BaseURL: home.URL, Path: "near"})
+				require.NoError(t, err, "within the origin every method follows")
+
+				_, err = newClient(t).Do(t.Context(), fetch.Request{Method: method, BaseURL: home.URL, Path: "start"})
+				if leaves {
+					require.NoError(t, err)
+					return
+				}
+				assert.Contains(t, requireKind(t, err, fetch.KindRedirect).Error(), "it takes a "+method+" to another origin")
+			})
+		}
+	}
+	for _, r := range away.seen {
+		assert.Contains(t, []string{"GET", "HEAD"}, r.Method, "nothing that changes anything may have reached the other origin")
+	}
+}
+
+func TestRedirect_StatusSaysThatTheOriginWasLeft(t *testing.T) {
+	locked := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/middle" {
+			http.Redirect(w, r, "/end", http.StatusFound)
+			return
+		}
+		http.Error(w, "log in", http.StatusUnauthorized)
+	}
+	secure := serveTLS(t, locked)
+	client := fetch.New(trusting(t, secure))
+	const left = ", after a redirect to another origin, without the configured headers: log in"
+	for name, row := range map[string]struct {
+		location string
+		left     bool
+		text     string
+	}{
+		"from http to https":          {secure.URL + "/end", true, left},
+		"and a hop in the new origin": {secure.URL + "/middle", true, left},
+		"a hop within the origin":     {"/middle", false, ": log in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/start" {
+					http.Redirect(w, r, row.location, http.StatusMovedPermanently)
+					return
+				}
+				locked(w, r)
+			})
+			_, err := client.Do(t.Context(), fetch.Request{
+				BaseURL: home.URL, Path: "start", Headers: map[string]string{"Authorization": "Bearer " + canary},
+			})
+			failed := requireKind(t, err, fetch.KindStatus)
+			assert.Equal(t, row.left, failed.LeftOrigin)
+			assert.True(t, strings.HasSuffix(failed.Error(), "/end: status 401 Unauthorized"+row.text), failed.Error())
+		})
+	}
+}
+
 func TestRedirect_Refused(t *testing.T) {
 	for name, row := range map[string]struct{ location, says string }{
 		"a scheme that is not HTTP":         {"ftp://127.0.0.1/?k=" + canary, "neither http nor https"},

@@ -104,13 +104,17 @@ func contentCoding(answer *http.Response) string {
 	return strings.Join(codings, ", ")
 }
 
-// readSnippet returns the beginning of an error's body, if it comes soon and can be read.
-func readSnippet(answer *http.Response, cancel context.CancelFunc) string {
+// readSnippet returns the beginning of an error's body, if it comes soon and can be read, and whether the
+// body goes on.
+func readSnippet(answer *http.Response, cancel context.CancelFunc) (beginning string, cut bool) {
 	// After 101 the body is the connection itself, and it may never end.
 	if answer.StatusCode < 200 || answer.Request.Method == http.MethodHead || contentCoding(answer) != "" {
-		return ""
+		return "", false
 	}
 	defer time.AfterFunc(snippetWait, cancel).Stop()
-	beginning, _ := io.ReadAll(io.LimitReader(answer.Body, snippetRead))
-	return string(beginning)
+	read, err := io.ReadAll(io.LimitReader(answer.Body, snippetRead+1))
+	if len(read) > snippetRead {
+		return string(read[:snippetRead]), true
+	}
+	return string(read), err != nil
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // A FaultError says which field of a Request breaks which rule. It never carries a secret: the value of
-// a sensitive header reads "redacted", and a URL has no user info and no query values.
+// a header reads "redacted" unless the header is a well-known harmless one such as Accept, and a URL has no
+// user info and no query values.
 type FaultError struct {
 	Field string // method, base_url, path, headers, headers.<name>, timeout or max_body_bytes
 	Value string
@@ -170,17 +171,23 @@ func headerFaults(headers map[string]string) []error {
 	return faults
 }
 
-// shownName hides a name that looks as if the whole header had been put there.
+// shownName returns the part of a broken name that may be one: what follows may be the value, if the
+// whole header was put there.
 func shownName(name string) string {
-	if isSensitive(name) {
-		return redacted
+	for i := range len(name) {
+		if !isNameByte(name[i]) {
+			return clip(name[:i]) + masked
+		}
 	}
 	return clip(name)
 }
 
 func headerFault(name, value, rule string) *FaultError {
-	if isSensitive(name) {
+	switch {
+	case !isHarmless(name):
 		value = redacted
+	case strings.EqualFold(name, "Host"):
+		value = maskRaw(value) // it may be a URL
 	}
 	return &FaultError{"headers." + name, clip(value), rule}
 }
@@ -188,11 +195,15 @@ func headerFault(name, value, rule string) *FaultError {
 // validName is RFC 9110's token.
 func validName(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+		if !isNameByte(name[i]) {
 			return false
 		}
 	}
 	return name != ""
+}
+
+func isNameByte(c byte) bool {
+	return c > ' ' && c < 0x7f && strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) < 0
 }
 
 // validValue is RFC 9110's field value: any byte but the control characters; tab is allowed.

@@ -30,10 +30,15 @@ var cases = []struct {
 	{"whole objects", "an Extract without fields names no columns, its records do", wholeObjects},
 	{"large batch", "a page of an API may hold thousands of records", largeBatch},
 	{"empty batch", "an answer without records is an answer, and no reason to fail", emptyBatch},
+	{"two targets", "schedules with different targets must not find each other's records in theirs", twoTargets},
+	{"unwritable record", "a Batch is delivered whole or not at all, also when its last record is the bad one", unwritableRecord},
 	{"promise", "a host must know what a repeated delivery leaves behind", promiseIsKnown},
 	{"repeated", "after a crash between delivering and recording the same Batch is delivered again", repeated},
 	{"repeated later", "the repeat may come when other executions have been delivered", repeatedLater},
-	{"repeated at once", "a worker that lost its lease may deliver while the next one does", repeatedAtOnce},
+	{"repeated after a restart", "a process that crashed between delivering and recording is another one when it repeats", repeatedAfterRestart},
+	{"repeated by a stale worker", "a worker that lost its lease may deliver last, with the answer it got, and what is recorded must stay", repeatedByStaleWorker},
+	{"repeated by the next worker", "the next attempt asks again and gets another answer, but the first was delivered and may have been read", repeatedByNextWorker},
+	{"repeated at once", "a worker that lost its lease may deliver while the next one does, and what a reader then sees must stay", repeatedAtOnce},
 	{"chunks", "the chunks of one execution are different Batches", chunks},
 	{"many at once", "schedules that share a target deliver at the same time", manyAtOnce},
 	{"cancelled", "an execution that was cancelled leaves nothing, and may be delivered by another attempt", cancelled},
@@ -95,7 +100,7 @@ func nestedValues(b *bench) {
 func stringsOfAllKinds(b *bench) {
 	var naughty []string
 	if err := json.Unmarshal(naughtyStrings, &naughty); err != nil {
-		b.Fatal(err)
+		b.Fatalf("the suite's own strings: %v", err)
 	}
 	naughty = append(naughty,
 		"a,b", `a"b`, `"`, "a\nb", "a\r\nb", "a\rb", "\n", "\r", " a ", "\t", "\ufeffa", "\u2028\u2029", "\u0085",
@@ -141,6 +146,66 @@ func emptyBatch(b *bench) {
 	b.see(all...)
 }
 
+func twoTargets(b *bench) {
+	if b.ReadOther == nil {
+		b.Skip("declared: the Destination has one target")
+	}
+	here, there := records(3), records(2)
+	elsewhere := func(records ...callsheet.Record) callsheet.Batch {
+		batch := b.batch(records...)
+		batch.Delivery = b.Other
+		return batch
+	}
+	seeThere := func(want ...callsheet.Record) {
+		b.compare(b.lines(want, true), b.lines(b.ReadOther(b.t), false), b.Unordered)
+	}
+	b.deliver(b.batch(here...))
+	seeThere()
+	b.deliver(elsewhere(there...))
+	b.see(here...)
+	seeThere(there...)
+	more := records(1)
+	b.deliver(b.batch(more...))
+	b.see(append(here, more...)...)
+	seeThere(there...)
+}
+
+func unwritableRecord(b *bench) {
+	if b.TakesAll {
+		b.Skip("declared: the target takes every Go value")
+	}
+	unwritable := b.Unwritable
+	if unwritable.Len() == 0 {
+		unwritable = record("unwritable", map[string]any{"object": make(chan int)})
+	}
+	var before []callsheet.Record
+	for range 2 { // in a target that is not there yet, and in one that is
+		bad := b.batch(append(records(20), unwritable)...)
+		for range 2 {
+			if err := b.Destination.Deliver(b.Context(), bad); err == nil {
+				b.Errorf("Deliver of a Batch with a record that cannot be written must return an error, returned nil")
+			}
+			b.see(before...)
+		}
+		b.reopen()
+		b.see(before...)
+
+		// The next attempt of the same execution may do better.
+		good := bad
+		good.Attempt, good.Fence, good.Records = 2, 2, records(2)
+		b.deliver(good)
+		before = append(before, good.Records...)
+		b.see(before...)
+	}
+}
+
+// reopen goes on with the Destination of a restarted process, where there is one.
+func (b *bench) reopen() {
+	if b.Reopen != nil {
+		b.Destination = b.Reopen(b.t)
+	}
+}
+
 func promiseIsKnown(b *bench) {
 	if p := b.Destination.Promise(); p != callsheet.ExactlyOnce && p != callsheet.AtLeastOnce {
 		b.Errorf("Promise must be AtLeastOnce or ExactlyOnce, is %q", p)
@@ -154,7 +219,7 @@ func (b *bench) seeOnce(want ...callsheet.Record) {
 		b.seeInAnyOrder(want...)
 		return
 	}
-	got := b.lines(b.Read(b.T), false)
+	got := b.lines(b.read(), false)
 	for _, line := range b.lines(want, true) {
 		if !slices.Contains(got, line) {
 			b.Errorf("a record that was delivered is not there: %s", line)
@@ -185,21 +250,117 @@ func repeatedLater(b *bench) {
 	b.seeOnce(all...)
 }
 
-func repeatedAtOnce(b *bench) {
-	all := records(10)
-	batch := b.batch(all...)
-	var workers sync.WaitGroup
-	for i := range 8 {
-		workers.Go(func() {
-			batch := batch
-			batch.Attempt, batch.Fence = i+1, int64(i+1)
-			if err := b.Destination.Deliver(b.Context(), batch); err != nil {
-				b.Errorf("attempt %d: %v", i+1, err)
-			}
-		})
+func repeatedAfterRestart(b *bench) {
+	if b.Reopen == nil {
+		b.Skip("declared: the Destination lives in memory only")
 	}
-	workers.Wait()
-	b.seeOnce(all...)
+	first, second := b.batch(records(3)...), b.batch(records(2)...)
+	all := append(first.Records, second.Records...)
+	b.deliver(first)
+	b.deliver(second)
+	for attempt := 2; attempt <= 3; attempt++ {
+		b.reopen()
+		b.seeOnce(all...)
+		first.Attempt, first.Fence = attempt, int64(attempt)
+		b.deliver(first)
+		b.seeOnce(all...)
+	}
+	more := records(1)
+	b.deliver(b.batch(more...))
+	b.seeOnce(append(all, more...)...)
+}
+
+func repeatedByStaleWorker(b *bench) {
+	batch := b.batch(records(3)...)
+	batch.Attempt, batch.Fence = 2, 2
+	b.deliver(batch)
+	stale := batch
+	stale.Attempt, stale.Fence, stale.Records = 1, 1, records(5)
+	_ = b.Destination.Deliver(b.Context(), stale) // refused or taken for the repeat that it is
+	b.seeFirst(batch.Records...)
+}
+
+func repeatedByNextWorker(b *bench) {
+	batch := b.batch(records(3)...)
+	b.deliver(batch)
+	next := batch
+	next.Attempt, next.Fence, next.Records = 2, 2, records(5)
+	b.deliver(next)
+	b.seeFirst(batch.Records...)
+	next.Attempt, next.Fence, next.Records = 3, 3, nil
+	b.deliver(next)
+	b.seeFirst(batch.Records...)
+}
+
+// seeFirst checks that what the first delivery of a Batch left is there; by the promise the
+// records of others may be, too.
+func (b *bench) seeFirst(first ...callsheet.Record) {
+	b.Helper()
+	if b.Destination.Promise() == callsheet.ExactlyOnce {
+		b.see(first...)
+		return
+	}
+	b.seeOnce(first...)
+}
+
+func repeatedAtOnce(b *bench) {
+	const rounds, attempts = 10, 4
+	for range rounds {
+		batch := b.batch()
+		answers := make([][]callsheet.Record, attempts)
+		before := b.lines(b.read(), false)
+		done := make(chan struct{}, attempts)
+		var workers sync.WaitGroup
+		for i := range attempts {
+			answers[i] = records(3 + i)
+			workers.Go(func() {
+				batch := batch
+				batch.Attempt, batch.Fence, batch.Records = i+1, int64(i+1), answers[i]
+				err := b.Destination.Deliver(b.Context(), batch)
+				last := i == attempts-1 // the others may be refused for their fence
+				if err != nil && last {
+					b.Errorf("attempt %d: %v", i+1, err)
+				}
+				if err == nil || last {
+					done <- struct{}{}
+				}
+			})
+		}
+		<-done
+		early := b.readAtOnce()
+		workers.Wait()
+		b.seeOneOf(before, early, answers)
+	}
+}
+
+// readAtOnce reads while others deliver the same Batch again. Where that may leave records twice there
+// is nothing to see before they are done.
+func (b *bench) readAtOnce() []string {
+	if b.Destination.Promise() != callsheet.ExactlyOnce {
+		return nil
+	}
+	return b.lines(b.read(), false)
+}
+
+// seeOneOf checks that the target holds, besides what was there before, one of the answers whole,
+// and by the promise no other, and the one that was seen early.
+func (b *bench) seeOneOf(before, early []string, answers [][]callsheet.Record) {
+	b.Helper()
+	now := b.lines(b.read(), false)
+	exactly := b.Destination.Promise() == callsheet.ExactlyOnce
+	if exactly {
+		b.compare(early, slices.Clone(now), true)
+	}
+	for _, answer := range answers {
+		whole := true
+		for _, line := range b.lines(answer, true) {
+			whole = whole && slices.Contains(now, line)
+		}
+		if whole && (!exactly || len(now) == len(before)+len(answer)) {
+			return
+		}
+	}
+	b.Errorf("of %d attempts at once the target holds none whole and alone: %d records more than before", len(answers), len(now)-len(before))
 }
 
 func chunks(b *bench) {

@@ -7,12 +7,18 @@
 //				Destination: d,
 //				Delivery:    callsheet.Delivery{ID: "quakes", Target: "quakes"},
 //				Read:        func(*testing.T) []callsheet.Record { return d.Records("quakes") },
+//				Other:       callsheet.Delivery{ID: "rates", Target: "rates"},
+//				ReadOther:   func(*testing.T) []callsheet.Record { return d.Records("rates") },
+//				TakesAll:    true,
 //			}
 //		})
 //	}
+//
+// A Destination that outlives its process has to give Reopen too.
 package destinationtest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -41,6 +47,20 @@ type Harness struct {
 	// Batches in the order they were delivered. A target that is not there yet has no records.
 	Read func(t *testing.T) []callsheet.Record
 
+	// Other is valid and names another target that is empty; ReadOther is its Read. A nil ReadOther declares
+	// that the Destination has one target only.
+	Other     callsheet.Delivery
+	ReadOther func(t *testing.T) []callsheet.Record
+
+	// Reopen returns what a restarted process would have: a new Destination on the same targets. The one
+	// before is not used again, and may be closed by Reopen. nil declares that the Destination lives in
+	// memory only.
+	Reopen func(t *testing.T) callsheet.Destination
+
+	// Unwritable is a record that the target cannot take, best one that is found out late. The zero
+	// Record stands for one with a value that has no JSON.
+	Unwritable callsheet.Record
+
 	// Invalid are Deliveries that Validate must refuse because of their target.
 	Invalid []callsheet.Delivery
 
@@ -53,6 +73,8 @@ type Harness struct {
 	NoNUL bool
 	// Unordered: Read returns the records in any order.
 	Unordered bool
+	// TakesAll: there is no Unwritable record, because the target takes every Go value.
+	TakesAll bool
 }
 
 // Run proves the Destinations that newHarness makes, one for each case. newHarness uses t.Cleanup
@@ -65,15 +87,27 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 					t.Logf("%s: %s", c.name, c.explanation)
 				}
 			}()
-			c.run(&bench{T: t, Harness: newHarness(t)})
+			c.run(&bench{reporter: t, t: t, Harness: newHarness(t)})
 		})
 	}
 }
 
-type bench struct {
-	*testing.T
-	Harness
+// A reporter is what a case needs of *testing.T. The suite's own test has another, to see cases fail.
+type reporter interface {
+	Helper()
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Skip(args ...any)
 }
+
+type bench struct {
+	reporter
+	Harness
+	t *testing.T // for the functions of the Harness only
+}
+
+func (b *bench) read() []callsheet.Record { return b.Read(b.t) }
 
 // batch returns the first Batch of a new execution.
 func (b *bench) batch(records ...callsheet.Record) callsheet.Batch {
@@ -132,13 +166,13 @@ func (b *bench) deliver(batch callsheet.Batch) {
 // see checks that the target holds these records and no others.
 func (b *bench) see(want ...callsheet.Record) {
 	b.Helper()
-	b.compare(b.lines(want, true), b.lines(b.Read(b.T), false), b.Unordered)
+	b.compare(b.lines(want, true), b.lines(b.read(), false), b.Unordered)
 }
 
 // seeInAnyOrder is see where several delivered at once.
 func (b *bench) seeInAnyOrder(want ...callsheet.Record) {
 	b.Helper()
-	b.compare(b.lines(want, true), b.lines(b.Read(b.T), false), true)
+	b.compare(b.lines(want, true), b.lines(b.read(), false), true)
 }
 
 func (b *bench) compare(want, got []string, unordered bool) {

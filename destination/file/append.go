@@ -12,79 +12,85 @@ import (
 )
 
 // deliverAppend adds the Batch to the target's file, unless it is there.
-func (d *Destination) deliverAppend(ctx context.Context, t target, b callsheet.Batch) (err error) {
+func (d *Destination) deliverAppend(ctx context.Context, t target, b callsheet.Batch) error {
 	l, err := d.ledgers.take(ctx, journalName(t.name))
 	if err != nil {
 		return err
 	}
 	defer d.ledgers.give(l)
 
+	// Errors of Close do not matter here: what counts was synced before, and behind the journal's line
+	// a Batch is delivered.
 	journal, err := d.openLedger(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
+	defer journal.Close()
 	if l.entries > 0 && l.target != t.name {
-		return permanent(fmt.Errorf("differs in case only from %q, which has a journal", l.target))
+		return permanent(fmt.Errorf("differs in case only from %q, whose journal is %q", l.target, d.journalPath(l.journal)))
 	}
-
-	data, err := d.openInLine(l, journal, t, b)
-	if data == nil || err != nil {
-		return err
-	}
-	return errors.Join(d.commit(ctx, l, journal, data, t, b), data.Close())
-}
-
-// openInLine opens the target's file after it has brought file and journal in line. It returns nil
-// if the journal has the Batch already.
-func (d *Destination) openInLine(l *ledger, journal *os.File, t target, b callsheet.Batch) (data *os.File, err error) {
 	data, size, err := d.openData(t.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		if err != nil && data != nil {
-			err = errors.Join(err, data.Close())
-			data = nil
+	if data != nil {
+		defer data.Close()
+	}
+	size, err = d.bringInLine(l, data, size)
+	if err != nil {
+		return err
+	}
+	if _, delivered := l.seen[markOf(b.ExecutionID, b.Chunk)]; delivered {
+		return nil
+	}
+	text, columns, err := encode(l, data, size, t, b)
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		if data, err = d.createData(t.name); err != nil {
+			return err
 		}
-	}()
+		defer data.Close()
+	}
+	if err := d.begin(l, journal, size, t); err != nil {
+		return err
+	}
+	if err := d.commit(ctx, l, journal, data, text, b); err != nil {
+		return err
+	}
+	l.columns = columns
+	return nil
+}
 
+// bringInLine cuts off what is behind the journal's end, and returns the size that the file has then.
+func (d *Destination) bringInLine(l *ledger, data *os.File, size int64) (int64, error) {
 	switch {
 	case l.entries == 0:
 		// No journal yet: what is in the file now is somebody's, and stays.
-		if err := endsLine(data, size); err != nil {
-			return data, err
-		}
-		if _, err := d.write(l, journal, entry{end: size, target: t.name}); err != nil {
-			return data, err
-		}
-		if err := d.syncFolder(d.journals, "."); err != nil {
-			return data, err
-		}
-	case size > l.end && data != nil:
-		if err := d.cut(data, l.end); err != nil {
-			return data, err
-		}
+		return size, endsLine(data, size)
+	case size > l.end:
+		return l.end, d.cut(data, l.end)
 	case size > 0 && size < l.end:
-		return data, fmt.Errorf("somebody changed the file: it has %d bytes and %d were delivered; restore it, or move it away to begin a new one", size, l.end)
+		return 0, fmt.Errorf("somebody changed the file: it has %d bytes and %d were delivered, as its journal %q says; "+
+			"restore the file, or move it away to begin a new one", size, l.end, d.journalPath(l.journal))
 	}
+	return size, nil
+}
 
-	if _, delivered := l.seen[markOf(b.ExecutionID, b.Chunk)]; delivered {
-		if data != nil {
-			err = data.Close()
-		}
-		return nil, err
-	}
-	if size == 0 && l.end > 0 {
-		// Renamed, removed or emptied since: begin anew, and remember the Batches.
-		if _, err := d.write(l, journal, entry{end: 0, target: t.name}); err != nil {
-			return data, err
+// begin prepares a file that has no journal yet, or nothing in it, for its next Batch.
+func (d *Destination) begin(l *ledger, journal *os.File, size int64, t target) error {
+	// With nothing in it the file is new, or was renamed, removed or emptied since: it is begun anew,
+	// and the journal remembers the Batches.
+	if l.entries == 0 || size < l.end {
+		if _, err := d.write(l, journal, baseEntry(size, t.name)); err != nil {
+			return err
 		}
 	}
-	if data == nil {
-		return d.createData(t)
+	if size > 0 {
+		return nil
 	}
-	return data, nil
+	return d.syncFolders(t) // whoever made the file may have been killed before it could sync the name
 }
 
 // openData opens the file if it is there.
@@ -98,23 +104,17 @@ func (d *Destination) openData(name string) (*os.File, int64, error) {
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
+		_ = f.Close()
+		return nil, 0, err
 	}
 	return f, info.Size(), nil
 }
 
-func (d *Destination) createData(t target) (*os.File, error) {
-	if err := d.makeFolder(path.Dir(t.name)); err != nil {
+func (d *Destination) createData(name string) (*os.File, error) {
+	if err := d.makeFolder(path.Dir(name)); err != nil {
 		return nil, err
 	}
-	f, err := d.root.OpenFile(t.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.syncFolders(t); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 }
 
 // endsLine refuses to write behind half a line: it may be somebody's who is still writing it.
@@ -132,13 +132,9 @@ func endsLine(f *os.File, size int64) error {
 	return nil
 }
 
-// commit writes the Batch behind the committed end, then the line in the journal that makes it count.
-// On an error the file is as it was.
-func (d *Destination) commit(ctx context.Context, l *ledger, journal, data *os.File, t target, b callsheet.Batch) error {
-	text, columns, err := encode(l, data, t, b)
-	if err != nil {
-		return err
-	}
+// commit writes the Batch's text behind the committed end, then the line in the journal that makes
+// it count. On an error the file is as it was.
+func (d *Destination) commit(ctx context.Context, l *ledger, journal, data *os.File, text []byte, b callsheet.Batch) (err error) {
 	before := l.end
 	if len(text) > 0 {
 		_, err = data.WriteAt(text, before)
@@ -153,11 +149,7 @@ func (d *Destination) commit(ctx context.Context, l *ledger, journal, data *os.F
 	if err == nil {
 		undone, err = d.write(l, journal, entry{end: before + int64(len(text)), execution: b.ExecutionID, chunk: b.Chunk})
 	}
-	if err == nil {
-		l.columns = columns
-		return nil
-	}
-	if undone { // else the line may count, and the records with it
+	if err != nil && undone { // else the line may count, and the records with it
 		err = errors.Join(err, d.cut(data, before))
 	}
 	return err
@@ -171,15 +163,17 @@ func (d *Destination) cut(f *os.File, end int64) error {
 	return d.syncFile(f)
 }
 
-// encode returns the bytes that the Batch adds to the file, and the columns of CSV.
-func encode(l *ledger, data *os.File, t target, b callsheet.Batch) (text []byte, columns []string, err error) {
+// encode returns the bytes that the Batch adds to the file of that size, and the columns of CSV.
+func encode(l *ledger, data *os.File, size int64, t target, b callsheet.Batch) (text []byte, columns []string, err error) {
 	if t.format == jsonLines {
 		text, err = encodeJSONLines(b.Records)
 		return text, nil, err
 	}
-	columns = l.columns
-	if columns == nil && l.end > 0 {
-		if columns, err = readCSVHeader(data, l.end); err != nil {
+	if size > 0 {
+		columns = l.columns
+	}
+	if columns == nil && size > 0 {
+		if columns, err = readCSVHeader(data, size); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -3,7 +3,6 @@ package file_test
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,7 +75,7 @@ func TestAppend_DamagedJournalIsNotGuessedAt(t *testing.T) {
 
 	before := content(t, dir, "x.jsonl")
 	err = open(t, dir).Deliver(t.Context(), batch("x.jsonl", "e9", row("n", 9)))
-	require.ErrorContains(t, err, "its journal is damaged")
+	require.ErrorContains(t, err, "is damaged in the line at byte")
 	assert.Equal(t, before, content(t, dir, "x.jsonl"))
 }
 
@@ -175,37 +174,6 @@ func TestAppend_CancelledBeforeTheCommitLeavesNothing(t *testing.T) {
 			assert.NotContains(t, e.Name(), ".tmp")
 		}
 	}
-}
-
-func TestAppend_JournalIsBounded(t *testing.T) {
-	dir := t.TempDir()
-	d := open(t, dir, file.WithoutSync())
-	deliver(t, d, batch("x.jsonl", "e0", row("n", 0)))
-
-	// What 99,999 further deliveries leave.
-	const batches = 100_000
-	var data, journal strings.Builder
-	end := size(dir, "x.jsonl")
-	for i := 1; i < batches; i++ {
-		n, _ := fmt.Fprintf(&data, "{\"n\":%d}\n", i)
-		end += int64(n)
-		line := fmt.Sprintf("done %d 0 \"e%d\"\n", end, i)
-		fmt.Fprintf(&journal, "%08x %s", crc32.Checksum([]byte(line), crc32.MakeTable(crc32.Castagnoli)), line)
-	}
-	write(t, data.String(), dir, "x.jsonl")
-	write(t, journal.String(), journalOf(t, dir))
-
-	for _, d := range []*file.Destination{d, open(t, dir, file.WithoutSync())} {
-		for i := batches - 50_000; i < batches; i += 777 {
-			deliver(t, d, batch("x.jsonl", fmt.Sprint("e", i), row("n", i)))
-		}
-		assert.Equal(t, end, size(dir, "x.jsonl"), "the last 50,000 batches are remembered")
-		text, err := os.ReadFile(journalOf(t, dir))
-		require.NoError(t, err)
-		assert.Equal(t, 50_001, strings.Count(string(text), "\n"))
-	}
-	deliver(t, d, batch("x.jsonl", "new", row("n", 1)))
-	assert.Equal(t, end+int64(len("{\"n\":1}\n")), size(dir, "x.jsonl"))
 }
 
 func TestAppend_SeveralDestinationsTakeTurns(t *testing.T) {

@@ -38,7 +38,7 @@ func crashBatch(target string, number int) callsheet.Batch {
 // deliverUntilKilled is the life of the child process: it prints the number of every execution it
 // has delivered.
 func deliverUntilKilled(dir string) int {
-	d, err := file.New(dir)
+	d, err := file.New(dir, file.WithoutSync())
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -58,7 +58,7 @@ func deliverUntilKilled(dir string) int {
 // A process is killed at any instant, and its successor repeats the last executions that it is not
 // sure of. Files have whole batches only, each once, and all that were acknowledged.
 func TestCrash_KilledAtAnyInstantLosesAndDoublesNothing(t *testing.T) {
-	kills := 32
+	kills := 24
 	if testing.Short() {
 		kills = 5
 	}
@@ -71,7 +71,7 @@ func TestCrash_KilledAtAnyInstantLosesAndDoublesNothing(t *testing.T) {
 		for _, target := range crashTargets {
 			sizes[target] = size(dir, target)
 		}
-		d, err := file.New(dir)
+		d, err := file.New(dir, file.WithoutSync())
 		require.NoError(t, err)
 		for _, target := range crashTargets {
 			if size(dir, target) < sizes[target] {
@@ -102,7 +102,7 @@ func killChild(t *testing.T, dir string, acknowledged int) int {
 		acknowledged = max(acknowledged, number)
 		if !killed {
 			killed = true
-			time.AfterFunc(rand.N(30*time.Millisecond), func() { _ = child.Process.Kill() })
+			time.AfterFunc(rand.N(5*time.Millisecond), func() { _ = child.Process.Kill() })
 		}
 	}
 	_ = child.Wait()

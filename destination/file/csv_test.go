@@ -85,7 +85,7 @@ func TestDeliver_ValuesWithoutWordsLeaveNothing(t *testing.T) {
 		err := d.Deliver(t.Context(), batch(target, "e", row("n", 1), row("n", math.NaN())))
 		require.ErrorContains(t, err, want)
 		assert.Equal(t, callsheet.ClassPermanent, callsheet.Classify(err))
-		assert.Empty(t, content(t, dir, target))
+		assert.Equal(t, "(no file)", content(t, dir, target))
 	}
 	for name, b := range map[string]callsheet.Batch{
 		"records without any value": batch("empty.csv", "e", row()),

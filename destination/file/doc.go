@@ -10,7 +10,13 @@
 //
 // [callsheet.PerExecution] gives every execution a file of its own: of the target "dir/quakes.csv"
 // it makes "dir/quakes-20261123T134500Z-<execution ID>.csv", and for chunks after the first
-// "dir/quakes-20261123T134500Z-<execution ID>-<chunk>.csv". Such a file appears whole or not at all.
+// "dir/quakes-20261123T134500Z-<execution ID>-<chunk>.csv". Such a file appears whole or not at all,
+// and is not written again: if two workers deliver one execution, the first that commits is the one.
+//
+// # CSV
+//
+// nil is an empty cell, the empty string is "" in quotes. In a file with one column, where an empty
+// cell would make a blank line, which many readers skip, both are "" and cannot be told apart.
 //
 // # Exactly once
 //
@@ -26,7 +32,13 @@
 //
 // [New] does the first step for every journal it finds, so that a restarted process mends its files
 // before anybody reads them. A journal remembers at least the last 50,000 Batches of its target;
-// one that is repeated later than that is written again.
+// one that is repeated later than that is written again. At twice as many the journal is shortened;
+// where that fails, as on a full disk, it grows on and is tried again some deliveries later.
+//
+// A Deliver that returns an error has left nothing for readers, with two exceptions on a failing
+// disk: what cannot even be taken back stays until the next Deliver, and the error says that too;
+// and a file of mode PerExecution that an earlier, killed Deliver left may be there while it cannot
+// be synced.
 //
 // # What a foreign reader may see
 //
@@ -43,17 +55,34 @@
 // off as debris. A file that became shorter than its journal says is never written to again: Deliver
 // returns an error until the file is restored or removed.
 //
-// These are fine: a file that was there before its first delivery is continued behind its present
-// end, which must be the end of a line. A file that was renamed, removed or emptied between
-// deliveries, as log rotation does, is begun anew, with a new header; the journal still knows which
-// Batches were in the old one.
+// A file that was there before its first delivery is fine: it is continued behind its present end,
+// which must be the end of a line.
 //
-// Targets that differ in case only are refused, because on some file systems they are one file.
+// In mode Append, targets that differ in case only are refused, because on some file systems they are
+// one file.
+//
+// # Rotation
+//
+// A file of mode Append that was renamed, removed or emptied between deliveries is begun anew, with a
+// new header; the journal still knows which Batches were in the old one. Rotate when no Deliver is
+// under way and none was killed since the file was last in line: after the Scheduler has stopped by
+// itself, or, after a kill, behind the New of the next process.
+//
+// Debris of a killed process is cut off by the file's name. In a file that was renamed before that it
+// stays for good: records that were not committed, the last of them maybe in part. Their Batch is
+// delivered again, to the new file.
+//
+// # The folder of journals
+//
+// ".callsheet" belongs to the files: copy, move, restore and remove it with them. If it is removed
+// alone, also while in use, it is made again, every file is continued as one that was there before,
+// and a Batch that is repeated then is written again. What the journal of a target is called, errors
+// that are about it say.
 //
 // # What else it does not promise
 //
 // Several processes on one directory take turns by flock(2). Where that does not exist (Windows,
-// Solaris, some network file systems) a directory must belong to one process. Promises about loss
+// Solaris, some network file systems) a directory must belong to one Destination. Promises about loss
 // of power are those of fsync on the file system; [WithoutSync] gives them up. A crash in mode
 // PerExecution may leave a hidden file ".callsheet-*.tmp", which is removed an hour later, when some
 // process delivers to that folder for the first time. Files are not opened in ways that keep others

@@ -6,21 +6,23 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
 	"github.com/callsheet-go/callsheet"
 )
 
-// journalFolder holds the journals, below the directory.
+// journalFolder holds the journals and locks, below the directory.
 const journalFolder = ".callsheet"
 
 // A Destination writes below one directory. Close it when the Scheduler has stopped.
 type Destination struct {
-	root     *os.Root
-	journals *os.Root // journalFolder
-	sync     bool
-	ledgers  ledgers
+	root    *os.Root
+	fsync   func(*os.File) error // nil: it is left to the operating system
+	kept    int                  // how many of a target's last Batches its journal remembers at least
+	ledgers ledgers
+	turns   [lockFiles]chan struct{} // each holds a token while one of its files is delivered
 
 	mu    sync.Mutex
 	swept map[string]bool // folders whose old temporary files were removed; guarded by mu
@@ -35,7 +37,7 @@ type Option func(*Destination)
 // still loses and doubles nothing. A machine that loses power may lose the last deliveries, and
 // may leave files that later deliveries refuse as changed by somebody.
 func WithoutSync() Option {
-	return func(d *Destination) { d.sync = false }
+	return func(d *Destination) { d.fsync = nil }
 }
 
 // New returns a Destination that writes below dir, which is made if it is not there. It first mends
@@ -49,40 +51,49 @@ func New(dir string, options ...Option) (*Destination, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory for files: %w", err)
 	}
-	journals, err := openJournals(root)
-	if err != nil {
-		_ = root.Close()
-		return nil, fmt.Errorf("open the folder of journals in %q: %w", dir, err)
+	d := &Destination{root: root, fsync: (*os.File).Sync, kept: keptBatches, swept: map[string]bool{}}
+	for i := range d.turns {
+		d.turns[i] = make(chan struct{}, 1)
 	}
-	d := &Destination{root: root, journals: journals, sync: true, swept: map[string]bool{}}
 	for _, option := range options {
 		option(d)
 	}
-	if err := errors.Join(d.syncFolder(d.root, "."), d.repair()); err != nil {
+	if err := d.makeJournalFolder(); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	if err := d.repair(); err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("mend the files in %q: %w", dir, err)
 	}
 	return d, nil
 }
 
-func openJournals(root *os.Root) (*os.Root, error) {
-	if err := root.Mkdir(journalFolder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+// makeJournalFolder makes the folder of journals, unless it is there.
+func (d *Destination) makeJournalFolder() error {
+	name := filepath.Join(d.root.Name(), journalFolder)
+	err := d.root.Mkdir(journalFolder, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the directory was removed while in use: restart the process, which makes it again: %q", d.root.Name())
 	}
-	info, err := root.Lstat(journalFolder)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the folder of journals %q: %w", name, err)
+	}
+	info, err := d.root.Lstat(journalFolder)
+	if err == nil && !info.IsDir() {
+		err = errors.New("is no folder")
+	}
+	if err == nil {
+		err = d.syncFolder(".")
+	}
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("folder of journals %q: %w", name, err)
 	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("%s is no folder", journalFolder)
-	}
-	return root.OpenRoot(journalFolder)
+	return nil
 }
 
 // Close gives back what New opened. Deliveries under way may fail.
-func (d *Destination) Close() error {
-	return errors.Join(d.journals.Close(), d.root.Close())
-}
+func (d *Destination) Close() error { return d.root.Close() }
 
 // Promise is [callsheet.ExactlyOnce].
 func (d *Destination) Promise() callsheet.Promise { return callsheet.ExactlyOnce }
@@ -142,27 +153,28 @@ func (d *Destination) makeFolder(folder string) error {
 // syncFolders makes a new name durable: in its folder, and the folder in those above it.
 func (d *Destination) syncFolders(t target) error {
 	for _, folder := range t.folders() {
-		if err := d.syncFolder(d.root, folder); err != nil {
+		if err := d.syncFolder(folder); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *Destination) syncFolder(root *os.Root, folder string) error {
-	if !d.sync || runtime.GOOS == "windows" { // Windows cannot sync a folder
+func (d *Destination) syncFolder(folder string) error {
+	if d.fsync == nil || runtime.GOOS == "windows" { // Windows cannot sync a folder
 		return nil
 	}
-	f, err := root.Open(folder)
+	f, err := d.root.Open(folder)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	defer f.Close()
+	return d.fsync(f)
 }
 
 func (d *Destination) syncFile(f *os.File) error {
-	if !d.sync {
+	if d.fsync == nil {
 		return nil
 	}
-	return f.Sync()
+	return d.fsync(f)
 }

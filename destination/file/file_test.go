@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,15 +33,28 @@ func TestMain(m *testing.M) {
 }
 
 func TestDestination(t *testing.T) {
-	for _, target := range []string{"quakes.jsonl", "deep/er/quakes.ndjson", "deep/quakes.csv"} {
-		for _, mode := range []callsheet.WriteMode{"", callsheet.Append, callsheet.PerExecution} {
+	for target, modes := range map[string][]callsheet.WriteMode{
+		"quakes.jsonl":          {"", callsheet.PerExecution}, // "" is Append
+		"deep/er/quakes.ndjson": {callsheet.Append},
+		"deep/quakes.csv":       {callsheet.Append, callsheet.PerExecution},
+	} {
+		for _, mode := range modes {
 			t.Run(path.Base(target)+"/"+string(mode), func(t *testing.T) {
 				destinationtest.Run(t, func(t *testing.T) destinationtest.Harness {
 					dir := t.TempDir()
+					d := open(t, dir, file.WithoutSync())
+					other := "other" + path.Ext(target)
 					return destinationtest.Harness{
-						Destination: open(t, dir, file.WithoutSync()),
+						Destination: d,
 						Delivery:    callsheet.Delivery{ID: "d", Target: target, Mode: mode},
 						Read:        func(t *testing.T) []callsheet.Record { return readAll(t, dir, target) },
+						Other:       callsheet.Delivery{ID: "o", Target: other, Mode: mode},
+						ReadOther:   func(t *testing.T) []callsheet.Record { return readAll(t, dir, other) },
+						Reopen: func(t *testing.T) callsheet.Destination {
+							require.NoError(t, d.Close())
+							d = open(t, dir, file.WithoutSync())
+							return d
+						},
 						Invalid: []callsheet.Delivery{
 							{ID: "none"}, {ID: "up", Target: "../x.csv"}, {ID: "type", Target: "x.parquet"}, {ID: "many", Target: "/{{.Name}}\n"},
 						},
@@ -227,6 +242,34 @@ func TestPerExecution_RepeatChangesNothing(t *testing.T) {
 		deliver(t, d, b)
 	}
 	assert.Equal(t, "{\"n\":0}\n", content(t, dir, "x-20261123T134500Z-e.jsonl"))
+}
+
+// Two workers may deliver one execution at once, each with the answer it got.
+func TestPerExecution_WhatWasCommittedStays(t *testing.T) {
+	dir := t.TempDir()
+	workers := []*file.Destination{open(t, dir, file.WithoutSync()), open(t, dir, file.WithoutSync())}
+	const rounds = 300
+	for round := range rounds {
+		id := fmt.Sprint("e", round)
+		name := "x-20261123T134500Z-" + id + ".jsonl"
+		var start, done sync.WaitGroup
+		start.Add(1)
+		saw := make([]string, len(workers))
+		for i, d := range workers {
+			b := batch("x.jsonl", id, row("worker", i))
+			b.Delivery.Mode = callsheet.PerExecution
+			done.Go(func() {
+				start.Wait()
+				assert.NoError(t, d.Deliver(t.Context(), b))
+				saw[i] = content(t, dir, name)
+			})
+		}
+		start.Done()
+		done.Wait()
+		for _, text := range saw {
+			require.Equal(t, text, content(t, dir, name), "round %d: another answer took the place of the delivered one", round)
+		}
+	}
 }
 
 func TestPerExecution_RemovesOldDebrisOnly(t *testing.T) {

@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,27 +12,34 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// keptBatches is how many of a target's last Batches a journal remembers at least. With twice as many
-// lines it is written anew.
+// keptBatches is usual for Destination.kept. With twice as many lines a journal is written anew.
 const keptBatches = 50_000
 
 // A journal is text, one line for each event:
 //
-//	<checksum> base <end> "<target>"          the file is good up to end, whatever was in it before
-//	<checksum> done <end> <chunk> "<execution>"  a Batch was written and ends there
+//	<checksum> base <end> <generation> "<target>"  the file is good up to end, whatever was in it before
+//	<checksum> done <end> <chunk> "<execution>"    a Batch was written and ends there
 //
-// Lines are only added, with one write each, so a crash can hurt the last line and no other.
+// Lines are only added, with one write each, so a crash can hurt the last line and no other. The
+// generation is random: it tells a journal from another that has its inode, name and size.
 
 // An entry is one line of a journal.
 type entry struct {
-	end       int64
-	target    string // of a base
-	execution string // of a done
-	chunk     int
+	end        int64
+	generation string // of a base
+	target     string // of a base
+	execution  string // of a done
+	chunk      int
+}
+
+func baseEntry(end int64, target string) entry {
+	return entry{end: end, generation: rand.Text(), target: target}
 }
 
 // A mark stands for one execution and chunk. 128 bits of a hash take a third of the memory that the
@@ -52,7 +60,7 @@ func journalName(target string) string {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (e entry) line() []byte {
-	text := fmt.Appendf(nil, "base %d %q\n", e.end, e.target)
+	text := fmt.Appendf(nil, "base %d %s %q\n", e.end, e.generation, e.target)
 	if e.execution != "" {
 		text = fmt.Appendf(nil, "done %d %d %q\n", e.end, e.chunk, e.execution)
 	}
@@ -80,6 +88,7 @@ func parseEntry(line []byte) (entry, error) {
 	e, quoted := entry{end: end}, words[2]
 	switch words[0] {
 	case "base":
+		e.generation, quoted, _ = strings.Cut(quoted, " ")
 		e.target, err = strconv.Unquote(quoted)
 	case "done":
 		chunk, rest, _ := strings.Cut(quoted, " ")
@@ -110,7 +119,7 @@ func parseEntries(text []byte, take func(entry)) (whole int, err error) {
 			return whole, nil
 		}
 		if err != nil {
-			return whole, fmt.Errorf("its journal is damaged in the line at byte %d; move the file and the journal away to begin anew", whole)
+			return whole, fmt.Errorf("is damaged in the line at byte %d; move the file and the journal away to begin anew", whole)
 		}
 		take(e)
 		whole += length
@@ -118,10 +127,12 @@ func parseEntries(text []byte, take func(entry)) (whole int, err error) {
 	return whole, nil
 }
 
-// openJournal opens the journal of that name and locks it against other processes. Closing it unlocks.
-func (d *Destination) openJournal(name string, lock func(*os.File) error) (*os.File, os.FileInfo, error) {
+// openLocked opens a file in the folder of journals and locks it against other processes. Closing it
+// unlocks.
+func (d *Destination) openLocked(name string, lock func(*os.File) error) (*os.File, os.FileInfo, error) {
+	name = path.Join(journalFolder, name)
 	for {
-		f, err := d.journals.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := d.openOrCreate(name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -135,7 +146,7 @@ func (d *Destination) openJournal(name string, lock func(*os.File) error) (*os.F
 			return nil, nil, err
 		}
 		// While this waited for the lock, its holder may have put a shorter journal in place.
-		current, err := d.journals.Lstat(name)
+		current, err := d.root.Lstat(name)
 		if err == nil && os.SameFile(held, current) {
 			return f, held, nil
 		}
@@ -146,7 +157,25 @@ func (d *Destination) openJournal(name string, lock func(*os.File) error) (*os.F
 	}
 }
 
-// compact replaces the journal, which is open and locked as f, by one with the last Batches only.
+func (d *Destination) openOrCreate(name string) (*os.File, error) {
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	// Somebody has removed the folder since New.
+	if err := d.makeJournalFolder(); err != nil {
+		return nil, err
+	}
+	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+}
+
+// journalPath is the name that errors call a journal by, for people who have to find it.
+func (d *Destination) journalPath(name string) string {
+	return filepath.Join(d.root.Name(), journalFolder, name)
+}
+
+// compact replaces the journal, which is open and locked as f, by one with the last Batches only. On
+// an error the journal is as it was.
 func (d *Destination) compact(l *ledger, f *os.File) error {
 	text, err := readFrom(f, 0, l.size)
 	if err != nil {
@@ -156,28 +185,24 @@ func (d *Destination) compact(l *ledger, f *os.File) error {
 	if _, err := parseEntries(text, func(e entry) { ends = append(ends, e.end) }); err != nil {
 		return err
 	}
-	dropped := len(ends) - keptBatches
+	dropped := len(ends) - d.kept
 	for range dropped {
 		text = text[bytes.IndexByte(text, '\n')+1:]
 	}
-	text = append(entry{end: ends[dropped-1], target: l.target}.line(), text...)
+	text = append(baseEntry(ends[dropped-1], l.target).line(), text...)
 
-	const suffix = ".new"
-	short, err := d.journals.OpenFile(l.journal+suffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
+	name := path.Join(journalFolder, l.journal)
+	short := name + ".new"
+	if err := d.root.Remove(short); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err = short.Write(text)
-	if err == nil {
-		err = d.syncFile(short)
-	}
-	if err = errors.Join(err, short.Close()); err != nil {
+	if err := d.writeNew(short, text); err != nil {
 		return err
 	}
-	if err := d.journals.Rename(l.journal+suffix, l.journal); err != nil {
-		return err
+	if err := d.root.Rename(short, name); err != nil {
+		return errors.Join(err, d.root.Remove(short))
 	}
-	return d.syncFolder(d.journals, ".")
+	return nil // who reads it first syncs its folder
 }
 
 // readFrom reads f from there to its end.

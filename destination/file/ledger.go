@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,15 @@ type ledger struct {
 	journal string        // its file's name
 	turn    chan struct{} // holds the right to use what follows; one delivery at a time
 
-	info    os.FileInfo // the journal that was read; nil: none
-	target  string      // whose journal it is
-	size    int64       // bytes of it that were read
-	end     int64       // where the last committed Batch ends
-	entries int         // lines
-	seen    map[mark]struct{}
-	columns []string // of a CSV file; nil: not read
+	info      os.FileInfo // the journal that was read; nil: none
+	first     []byte      // its first line, which no other journal has
+	target    string      // whose journal it is
+	size      int64       // bytes of it that were read
+	end       int64       // where the last committed Batch ends
+	entries   int         // lines
+	shortenAt int         // lines with which it is shortened, if more than usual
+	seen      map[mark]struct{}
+	columns   []string // of a CSV file; nil: not read
 
 	users int    // deliveries that hold or wait for turn; guarded by ledgers.mu
 	used  uint64 // when it was last used; guarded by ledgers.mu
@@ -96,49 +99,60 @@ func (all *ledgers) forgetOne() bool {
 
 // forget makes the next delivery read the journal again.
 func (l *ledger) forget() {
-	l.info, l.target, l.size, l.end, l.entries, l.seen, l.columns = nil, "", 0, 0, 0, nil, nil
+	l.info, l.first, l.target, l.size, l.end, l.entries, l.shortenAt = nil, nil, "", 0, 0, 0, 0
+	l.seen, l.columns = nil, nil
 }
 
 // openLedger opens and locks the ledger's journal and brings the ledger up to date with it.
 func (d *Destination) openLedger(ctx context.Context, l *ledger) (*os.File, error) {
 	for {
-		f, info, err := d.openJournal(l.journal, func(f *os.File) error { return lockFile(ctx, f) })
+		f, info, err := d.openLocked(l.journal, func(f *os.File) error { return lockFile(ctx, f) })
 		if err != nil {
-			return nil, fmt.Errorf("open its journal: %w", err)
+			return nil, fmt.Errorf("open its journal %q: %w", d.journalPath(l.journal), err)
 		}
-		err = d.read(l, f, info)
-		if err == nil && l.entries < 2*keptBatches {
-			return f, nil
-		}
-		if err == nil { // the new journal has to be opened and locked in its turn
-			err = d.compact(l, f)
-			l.forget()
-		}
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err := d.read(l, f, info); err != nil {
+			_ = f.Close()
 			return nil, err
 		}
+		if l.entries < max(2*d.kept, l.shortenAt) {
+			return f, nil
+		}
+		// Housekeeping: where it fails, as on a full disk, the long journal does for some time more.
+		if err := d.compact(l, f); err != nil {
+			l.shortenAt = l.entries + d.kept/50
+		} else {
+			l.forget()
+		}
+		_ = f.Close() // what has the journal's name now is opened and locked in its turn
 	}
 }
 
 // read brings the ledger up to date with the locked journal f, which another process may have
 // extended or replaced. What a crash tore is cut off.
 func (d *Destination) read(l *ledger, f *os.File, info os.FileInfo) error {
-	if l.info != nil && (!os.SameFile(l.info, info) || info.Size() < l.size) {
+	if l.info == nil || !l.isOf(f, info) {
 		l.forget()
-	}
-	l.info = info
-	if l.seen == nil {
+		// The name may be new, from a process that was killed before it could sync it.
+		if err := d.syncFolder(journalFolder); err != nil {
+			return fmt.Errorf("sync the folder of its journal %q: %w", d.journalPath(l.journal), err)
+		}
 		l.seen = map[mark]struct{}{}
 	}
+	l.info = info
 	if info.Size() == l.size {
 		return nil
 	}
 	text, err := readFrom(f, l.size, info.Size())
 	if err != nil {
-		return err
+		l.forget()
+		return fmt.Errorf("read its journal %q: %w", d.journalPath(l.journal), err)
 	}
 	whole, err := parseEntries(text, l.take)
-	if err == nil && whole < len(text) {
+	if err != nil {
+		l.forget()
+		return fmt.Errorf("its journal %q %w", d.journalPath(l.journal), err)
+	}
+	if whole < len(text) {
 		err = f.Truncate(l.size + int64(whole))
 	}
 	if err == nil {
@@ -147,10 +161,24 @@ func (d *Destination) read(l *ledger, f *os.File, info os.FileInfo) error {
 	}
 	if err != nil {
 		l.forget()
-		return err
+		return fmt.Errorf("mend its journal %q: %w", d.journalPath(l.journal), err)
+	}
+	if l.size == 0 {
+		l.first = bytes.Clone(text[:bytes.IndexByte(text[:whole], '\n')+1])
 	}
 	l.size += int64(whole)
 	return nil
+}
+
+// isOf reports whether f is the journal that the ledger was read from. The file system's word is not
+// enough: a journal that was removed and made again may have the inode of the old one.
+func (l *ledger) isOf(f *os.File, info os.FileInfo) bool {
+	if !os.SameFile(l.info, info) || info.Size() < l.size {
+		return false
+	}
+	first := make([]byte, len(l.first))
+	_, err := f.ReadAt(first, 0)
+	return err == nil && bytes.Equal(first, l.first)
 }
 
 func (l *ledger) take(e entry) {
@@ -172,11 +200,17 @@ func (d *Destination) write(l *ledger, f *os.File, e entry) (undone bool, err er
 		err = d.syncFile(f)
 	}
 	if err == nil {
+		if l.size == 0 {
+			l.first = line
+		}
 		l.size += int64(len(line))
 		l.take(e)
 		return true, nil
 	}
 	cut := f.Truncate(l.size)
+	if cut == nil {
+		_ = d.syncFile(f) // the disk may have the line already
+	}
 	l.forget()
-	return cut == nil, errors.Join(fmt.Errorf("write its journal: %w", err), cut)
+	return cut == nil, errors.Join(fmt.Errorf("write its journal %q: %w", d.journalPath(l.journal), err), cut)
 }

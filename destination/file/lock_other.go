@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// There is no flock here: a directory must belong to one process.
+// There is no flock here: a directory must belong to one Destination.
 
 func lockFile(context.Context, *os.File) error { return nil }
 

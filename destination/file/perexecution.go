@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -20,6 +21,9 @@ const (
 	// suffixRoom is the most bytes that ownName adds: time, execution ID, chunk.
 	suffixRoom  = len("-20261123T134500Z") + 1 + maxIDInName + 1 + len("9223372036854775807")
 	maxIDInName = 36
+
+	// lockFiles bounds the files below journalFolder by which deliveries keep apart.
+	lockFiles = 64
 
 	temporaryPrefix = ".callsheet-"
 	temporarySuffix = ".tmp"
@@ -49,10 +53,18 @@ func idInName(id string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// deliverFile writes the Batch to a file of its own.
+// deliverFile writes the Batch to a file of its own, unless it is there.
 func (d *Destination) deliverFile(ctx context.Context, t target, b callsheet.Batch) error {
 	own := t
 	own.name = t.ownName(b)
+	// Two workers may deliver one execution at once, with different answers. Under the lock the first
+	// that commits is the only one, and may take its file away again if that cannot be synced.
+	unlock, err := d.lockName(ctx, own.name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
 	info, err := d.root.Lstat(own.name)
 	if err == nil && info.Mode().IsRegular() {
 		return d.syncFolders(own) // whoever renamed it may have been killed before its own sync
@@ -79,7 +91,7 @@ func (d *Destination) deliverFile(ctx context.Context, t target, b callsheet.Bat
 	}
 	d.sweep(folder)
 	temporary := path.Join(folder, temporaryPrefix+rand.Text()+temporarySuffix)
-	if err := d.writeTemporary(temporary, text); err != nil {
+	if err := d.writeNew(temporary, text); err != nil {
 		return err
 	}
 	err = ctx.Err()
@@ -89,11 +101,38 @@ func (d *Destination) deliverFile(ctx context.Context, t target, b callsheet.Bat
 	if err != nil {
 		return errors.Join(err, d.root.Remove(temporary))
 	}
-	return d.syncFolders(own)
+	if err := d.syncFolders(own); err != nil {
+		return errors.Join(err, d.root.Remove(own.name))
+	}
+	return nil
 }
 
-// writeTemporary writes a new file, whole or not at all.
-func (d *Destination) writeTemporary(name string, text []byte) error {
+// lockName keeps all others, in this process and in others, from delivering the file of that name
+// until unlock is called.
+func (d *Destination) lockName(ctx context.Context, name string) (unlock func(), err error) {
+	// Names that differ in case only may be one file.
+	sum := sha256.Sum256([]byte(strings.ToLower(name)))
+	number := int(sum[0]) % lockFiles
+	turn := d.turns[number]
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	lock := fmt.Sprintf("files-%02d.lock", number)
+	f, _, err := d.openLocked(lock, func(f *os.File) error { return lockFile(ctx, f) })
+	if err != nil {
+		<-turn
+		return nil, fmt.Errorf("open its lock %q: %w", d.journalPath(lock), err)
+	}
+	return func() {
+		_ = f.Close()
+		<-turn
+	}, nil
+}
+
+// writeNew writes a new file, whole or not at all.
+func (d *Destination) writeNew(name string, text []byte) error {
 	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

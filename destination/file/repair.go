@@ -11,12 +11,13 @@ import (
 
 // repair cuts off what crashes left behind the committed end of every file that has a journal.
 func (d *Destination) repair() error {
-	folder, err := d.journals.Open(".")
+	folder, err := d.root.Open(journalFolder)
 	if err != nil {
 		return err
 	}
 	names, err := folder.Readdirnames(-1)
-	if err = errors.Join(err, folder.Close()); err != nil {
+	_ = folder.Close()
+	if err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -30,7 +31,7 @@ func (d *Destination) repair() error {
 
 func (d *Destination) repairOne(journalName string) error {
 	busy := errors.New("in use by another process, which has mended it")
-	journal, info, err := d.openJournal(journalName, func(f *os.File) error {
+	journal, info, err := d.openLocked(journalName, func(f *os.File) error {
 		locked, err := tryLockFile(f)
 		if err == nil && !locked {
 			return busy

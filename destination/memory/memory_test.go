@@ -24,6 +24,9 @@ func TestDestination(t *testing.T) {
 						Destination: d,
 						Delivery:    callsheet.Delivery{ID: "d", Target: target, Mode: mode},
 						Read:        func(*testing.T) []callsheet.Record { return d.Records(target) },
+						Other:       callsheet.Delivery{ID: "o", Target: "other", Mode: mode},
+						ReadOther:   func(*testing.T) []callsheet.Record { return d.Records("other") },
+						TakesAll:    true,
 					}
 				})
 			})

@@ -15,7 +15,12 @@ var (
 	earthquakes []byte
 	//go:embed payloads/bank_of_canada.json
 	rates []byte
+	//go:embed payloads/hkma.json
+	hongKong []byte
 )
+
+// outOfOrder is why /hong-kong never answers with what it has.
+const outOfOrder = true
 
 // An api is a small API on this machine: /earthquakes works, /rates is busy for its first two calls,
 // and /hong-kong is broken.
@@ -45,7 +50,12 @@ func startAPI() (*api, error) {
 		_, _ = w.Write(rates)
 	})
 	mux.HandleFunc("GET /hong-kong", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "out of order", http.StatusInternalServerError)
+		if outOfOrder {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(hongKong)
 	})
 
 	a := &api{

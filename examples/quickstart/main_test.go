@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callsheet-go/callsheet/extract"
 )
 
 func TestRun_DemoShowsSuccessRetryAndDeadLetter(t *testing.T) {
@@ -52,6 +54,30 @@ func TestRun_DemoShowsSuccessRetryAndDeadLetter(t *testing.T) {
 	assert.Zero(t, (len(rows)-1)%5, "every poll delivers its 5 records whole")
 }
 
+// One of the three is never seen to work, so its Extract is tried here.
+func TestDemoSheet_ExtractsFitTheAnswers(t *testing.T) {
+	answers := map[string][]byte{"earthquakes": earthquakes, "rates": rates, "hong-kong": hongKong}
+	first := map[string]string{
+		"earthquakes": `{"id":"ci37868143","place":"4km W of Castaic, CA","magnitude":2,"time":1517966773840,"depth":26.49}`,
+		"rates":       `{"day":"2026-03-12","usd":"1.3617","eur":"1.5693","gbp":"1.8190","jpy":"0.008550"}`,
+		"hong-kong":   `{"day":"2026-02-28","usd":7.8245000000000005}`,
+	}
+	count := map[string]int{"earthquakes": 300, "rates": 5, "hong-kong": 4}
+	for _, x := range demoSheet("http://127.0.0.1").Extracts {
+		extractor, err := extract.JSONPath(x.Mapping())
+		require.NoError(t, err)
+		records, err := extractor.Extract(t.Context(), answers[x.ID])
+		require.NoError(t, err)
+		require.Len(t, records, count[x.ID], x.ID)
+		assert.Equal(t, first[x.ID], records[0].String())
+		for _, record := range records {
+			for name, value := range record.All() {
+				assert.NotNil(t, value, "%s of %s has nothing in %s", name, x.ID, record)
+			}
+		}
+	}
+}
+
 func TestRun_PollsTheURLThatIsGiven(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "/orders?key=secret", r.URL.String())
@@ -78,7 +104,8 @@ func TestRun_StopsByItself(t *testing.T) {
 	require.NoError(t, run(t.Context(), []string{
 		"-for", "50ms", "-out", t.TempDir(), "-url", "http://127.0.0.1:1", "-cron", "0 0 1 1 *",
 	}, &out))
-	assert.Contains(t, out.String(), "never run: 1")
+	assert.Regexp(t, `never run: 1\n +yours +since .* no execution has succeeded or failed yet\n\n`, out.String())
+	assert.NotContains(t, out.String(), "next occurrence", "there is none: the program has ended")
 	assert.NotContains(t, out.String(), "Stopping", "nobody interrupted it")
 }
 

@@ -157,6 +157,9 @@ func (p *printer) attention(r callsheet.MonitorReport) {
 	p.findings("failing schedules", r.Counts.Failed, r.Failed)
 	p.findings("stuck executions", r.Counts.Stuck, r.Stuck)
 	p.findings("stale", r.Counts.Stale, r.Stale)
+	for i := range r.NeverRun {
+		r.NeverRun[i].Advice = "" // it tells of the next occurrence, and the program has ended
+	}
 	p.findings("never run", r.Counts.NeverRun, r.NeverRun)
 	p.findings("dead letters", r.Counts.DeadLetters, r.DeadLetters)
 	if r.Healthy() && r.Counts.NeverRun == 0 {
@@ -175,7 +178,7 @@ func (p *printer) findings(title string, count int, found []callsheet.Finding) {
 	shown := found[:min(len(found), maxFindings)]
 	for i, f := range shown {
 		p.printf("    %-*s  since %s  %s\n", p.width, f.Schedule, when(f.Since), clip(f.What, maxReason))
-		if i+1 == len(shown) || shown[i+1].Advice != f.Advice {
+		if f.Advice != "" && (i+1 == len(shown) || shown[i+1].Advice != f.Advice) {
 			p.printf("    %-*s  → %s\n", p.width, "", f.Advice)
 		}
 	}

