@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callsheet-go/callsheet"
-	"github.com/callsheet-go/callsheet/destination/file"
 )
 
 // write puts text at the end of a file, as a crash or somebody else would.
@@ -31,11 +30,11 @@ func TestAppend_DebrisOfACrashIsCutOff(t *testing.T) {
 	for name, restart := range map[string]bool{"by New": true, "by the next Deliver": false} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			d := open(t, dir)
+			d := openWith(t, dir)
 			deliver(t, d, batch("x.jsonl", "e1", row("n", 1)))
 			write(t, "{\"n\":2}\n{\"n\"", dir, "x.jsonl")
 			if restart {
-				d = open(t, dir)
+				d = openWith(t, dir)
 				assert.Equal(t, "{\"n\":1}\n", content(t, dir, "x.jsonl"))
 			}
 			deliver(t, d, batch("x.jsonl", "e1", row("n", 1)))
@@ -181,7 +180,7 @@ func TestAppend_SeveralDestinationsTakeTurns(t *testing.T) {
 	var workers sync.WaitGroup
 	const each = 100
 	for range 4 {
-		d := open(t, dir, file.WithoutSync()) // each with its own locks, like a process of its own
+		d := open(t, dir) // each with its own locks, like a process of its own
 		workers.Go(func() {
 			for i := range each {
 				for _, target := range []string{"x.jsonl", "x.csv"} {

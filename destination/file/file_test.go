@@ -42,7 +42,7 @@ func TestDestination(t *testing.T) {
 			t.Run(path.Base(target)+"/"+string(mode), func(t *testing.T) {
 				destinationtest.Run(t, func(t *testing.T) destinationtest.Harness {
 					dir := t.TempDir()
-					d := open(t, dir, file.WithoutSync())
+					d := open(t, dir)
 					other := "other" + path.Ext(target)
 					return destinationtest.Harness{
 						Destination: d,
@@ -52,7 +52,7 @@ func TestDestination(t *testing.T) {
 						ReadOther:   func(t *testing.T) []callsheet.Record { return readAll(t, dir, other) },
 						Reopen: func(t *testing.T) callsheet.Destination {
 							require.NoError(t, d.Close())
-							d = open(t, dir, file.WithoutSync())
+							d = open(t, dir)
 							return d
 						},
 						Invalid: []callsheet.Delivery{
@@ -66,7 +66,13 @@ func TestDestination(t *testing.T) {
 	}
 }
 
-func open(t testing.TB, dir string, options ...file.Option) *file.Destination {
+// open is for tests that have no use for sync.
+func open(t testing.TB, dir string) *file.Destination {
+	t.Helper()
+	return openWith(t, dir, file.WithoutSync())
+}
+
+func openWith(t testing.TB, dir string, options ...file.Option) *file.Destination {
 	t.Helper()
 	d, err := file.New(dir, options...)
 	require.NoError(t, err)
@@ -205,7 +211,7 @@ func journalOf(t testing.TB, dir string) string {
 func TestPerExecution_Names(t *testing.T) {
 	const id = "0193a7b2-3c4d-7e5f-8a9b-0c1d2e3f4a5b"
 	dir := t.TempDir()
-	d := open(t, dir)
+	d := openWith(t, dir)
 	b := batch("dir/quakes.csv", id, row("n", 1))
 	b.Delivery.Mode = callsheet.PerExecution
 	for range 2 {
@@ -247,7 +253,7 @@ func TestPerExecution_RepeatChangesNothing(t *testing.T) {
 // Two workers may deliver one execution at once, each with the answer it got.
 func TestPerExecution_WhatWasCommittedStays(t *testing.T) {
 	dir := t.TempDir()
-	workers := []*file.Destination{open(t, dir, file.WithoutSync()), open(t, dir, file.WithoutSync())}
+	workers := []*file.Destination{open(t, dir), open(t, dir)}
 	const rounds = 300
 	for round := range rounds {
 		id := fmt.Sprint("e", round)

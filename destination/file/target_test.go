@@ -83,7 +83,7 @@ func TestTarget_HostilePathsStayInside(t *testing.T) {
 		for _, mode := range []callsheet.WriteMode{callsheet.Append, callsheet.PerExecution} {
 			t.Run(fmt.Sprintf("%.40q/%s", c.Path, mode), func(t *testing.T) {
 				dir, check := guarded(t)
-				d := open(t, dir, file.WithoutSync())
+				d := open(t, dir)
 				b := batch(target, "e", row("n", 1))
 				b.Delivery.Mode = mode
 				err := d.Deliver(t.Context(), b)
@@ -190,7 +190,7 @@ func TestTarget_CaseOnlyIsRefused(t *testing.T) {
 
 func TestTarget_LinksThatChangeMeanwhileNeverLeadOut(t *testing.T) {
 	dir, check := guarded(t)
-	d := open(t, dir, file.WithoutSync())
+	d := open(t, dir)
 	stop := make(chan struct{})
 	var attacker sync.WaitGroup
 	attacker.Go(func() {
@@ -209,7 +209,7 @@ func TestTarget_LinksThatChangeMeanwhileNeverLeadOut(t *testing.T) {
 			_ = os.RemoveAll(folder)
 		}
 	})
-	for i := range 1000 {
+	for i := range 500 {
 		for _, mode := range []callsheet.WriteMode{callsheet.Append, callsheet.PerExecution} {
 			for _, target := range []string{"swapped/x.jsonl", "leaf.jsonl"} {
 				b := batch(target, fmt.Sprint("e", i), row("n", i))
