@@ -67,7 +67,7 @@ func (p *printer) opening(ctx context.Context, sched callsheet.Scheduler, sheet 
 		if kept.Zone != "UTC" {
 			zone = " in " + kept.Zone
 		}
-		p.printf("  %-*s  %s%s, first at %s\n", p.width, kept.ID, kept.CronDescription, zone, when(kept.NextExecutionAt))
+		p.printf("  %-*s  %s%s, first at %s\n", p.width, kept.ID, kept.Description, zone, when(kept.NextExecutionAt))
 	}
 	p.printf("\n")
 	return nil

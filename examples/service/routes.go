@@ -49,7 +49,7 @@ func listSchedules(schedules scheduleLister) http.HandlerFunc {
 		}
 		page := callsheet.Page[schedule]{Items: []schedule{}, Next: kept.Next}
 		for _, s := range kept.Items {
-			runs := s.CronDescription
+			runs := s.Description
 			if s.Type == callsheet.TypeManual {
 				runs = "on demand"
 			}
