@@ -44,7 +44,13 @@ func prepareRequest(_ context.Context, r *Request) error {
 	return checkRequest(*r)
 }
 
-func prepareExtract(_ context.Context, x *Extract) error { return checkExtract(*x) }
+func prepareExtract(_ context.Context, x *Extract) error {
+	if err := checkExtract(*x); err != nil {
+		return err
+	}
+	x.Fields = x.Mapping().Canonical().Fields // as they come back from a Store that keeps JSON
+	return nil
+}
 
 func (s *scheduler) prepareDelivery(_ context.Context, d *Delivery) error {
 	if d.Mode == "" {
@@ -55,9 +61,13 @@ func (s *scheduler) prepareDelivery(_ context.Context, d *Delivery) error {
 
 func (s *scheduler) prepareSchedule(_ context.Context, sch *Schedule) error {
 	if sch.Type == "" {
-		sch.Type = TypeManual
-		if sch.Cron != "" {
+		switch {
+		case sch.Cron != "":
 			sch.Type = TypeCron
+		case sch.Every != 0:
+			sch.Type = TypeInterval
+		default:
+			sch.Type = TypeManual
 		}
 	}
 	if sch.Zone == "" {
@@ -75,21 +85,20 @@ func (s *scheduler) prepareSchedule(_ context.Context, sch *Schedule) error {
 	if sch.Timeout == 0 {
 		sch.Timeout = DefaultTimeout
 	}
-	sch.CronDescription = ""
 	if err := s.checkSchedule(*sch); err != nil {
 		return err
 	}
-	if sch.Cron != "" {
-		parsed, err := s.crons.get(sch.Cron, sch.Zone)
-		if err != nil {
-			return err
-		}
-		sch.CronDescription = parsed.Describe()
+	var err error
+	if sch.Description, err = s.describe(*sch); err != nil {
+		return err
 	}
 	// What the Store makes of it, it decides by the row as it is: see Schedule.Edited.
 	sch.ScheduleState = ScheduleState{Status: StatusActive}
-	var err error
-	sch.NextExecutionAt, err = s.nextAfter(*sch, now())
+	from := now()
+	if sch.Type == TypeOnce {
+		from = time.Time{} // its time may have passed; for who has never planned it, it is due
+	}
+	sch.NextExecutionAt, err = s.nextAfter(*sch, from)
 	return err
 }
 

@@ -113,7 +113,7 @@ func TestCreate_FillsInDefaultsThatCanBeRead(t *testing.T) {
 	cron, manual := schedule(t, sched, "cron"), schedule(t, sched, "manual")
 	assert.Equal(t, callsheet.TypeCron, cron.Type)
 	assert.Equal(t, "UTC", cron.Zone)
-	assert.Equal(t, "at 09:30 on weekdays", cron.CronDescription)
+	assert.Equal(t, "at 09:30 on weekdays", cron.Description)
 	assert.Equal(t, callsheet.DefaultMaxRetries, cron.MaxRetries)
 	assert.Equal(t, callsheet.DefaultRetryDelay, cron.RetryDelay)
 	assert.Equal(t, callsheet.DefaultMaxRetryDelay, cron.MaxRetryDelay)
@@ -148,7 +148,7 @@ func TestUpdate_MovesTheNextOccurrenceOnlyWhenItsTimesWereEdited(t *testing.T) {
 		s, err = sched.Schedules().Update(t.Context(), s)
 		require.NoError(t, err)
 		assert.Equal(t, time.Now().UTC().Add(time.Hour), s.NextExecutionAt, "new times count from now")
-		assert.Equal(t, "every hour at minute 30", s.CronDescription)
+		assert.Equal(t, "every hour at minute 30", s.Description)
 
 		s.Disabled = true
 		s, err = sched.Schedules().Update(t.Context(), s)

@@ -37,7 +37,7 @@ var (
 type ValidationError struct {
 	Ref   Ref    // whose field; zero where the value belongs to nothing that is kept
 	Field string // as it is written in JSON: "cron", "headers.X-Key", "fields[2].path"
-	Value string // as given; sensitive values are "redacted"
+	Value string // as given; header values are "redacted", but for harmless ones
 	Rule  string // what would be right
 }
 

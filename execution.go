@@ -46,6 +46,7 @@ const (
 // the caller's own words instead.
 const (
 	ReasonOverlap     = "overlap"           // skipped: the execution before was still pending or running
+	ReasonBlackout    = "blackout"          // skipped: it fell into one of the Schedule's Blackouts
 	ReasonMissed      = "missed"            // skipped: nobody planned these occurrences in time; see Gap
 	ReasonUnplannable = "cannot be planned" // skipped: its next time could not be computed
 	ReasonRetry       = "retry"             // pending: the last attempt failed, another is due

@@ -38,10 +38,9 @@ func TestRun_AttemptThatCannotEvenBeJudgedFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				bad := true
+				var again atomic.Bool
 				sched := newScheduler(t, func(ctx context.Context, call callsheet.Call) error {
-					if bad {
-						bad = false
+					if !again.Swap(true) {
 						return w(ctx, call)
 					}
 					return nil
@@ -383,9 +382,9 @@ func TestPlan_MoreThanOneBatch(t *testing.T) {
 
 func TestRetry_CountsAnExecutionOnceAndFollowsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fail := true
+		var up atomic.Bool
 		sched := newScheduler(t, func(context.Context, callsheet.Call) error {
-			if fail {
+			if !up.Load() {
 				return errors.New("down")
 			}
 			return nil
@@ -412,7 +411,7 @@ func TestRetry_CountsAnExecutionOnceAndFollowsTheLatest(t *testing.T) {
 		assert.Equal(t, callsheet.StatusFailed, s.Status, "and no reason to pause")
 
 		latest := run()
-		fail = false
+		up.Store(true)
 		s = retry(first)
 		assert.Equal(t, callsheet.StatusFailed, s.Status, "the latest execution has failed, whatever becomes of an older one")
 		assert.Equal(t, latest.ID, s.LastExecution)

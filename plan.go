@@ -20,7 +20,7 @@ const (
 // Plan implements Runner.
 func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 	var report PlanReport
-	p := planner{s: s, ctx: ctx, memo: map[cronKey]occurrences{}}
+	p := planner{s: s, ctx: ctx, memo: map[timingKey]occurrences{}}
 	request := PlanRequest{Limit: planBatch, Decide: p.decide}
 	serves := s.serves()
 	if serves {
@@ -90,13 +90,22 @@ func (s *scheduler) planned(ctx context.Context, executions []Execution, report 
 type planner struct {
 	s    *scheduler
 	ctx  context.Context
-	memo map[cronKey]occurrences
+	memo map[timingKey]occurrences
 }
 
-// occurrences are those of a cron expression from the first that is due up to now.
+// A timingKey is all that a schedule's occurrences depend on.
+type timingKey struct {
+	kind       ScheduleType
+	cron       cronKey
+	every      time.Duration
+	start, end time.Time
+}
+
+// occurrences are those of a schedule from the first that is due up to now.
 type occurrences struct {
 	first, latest, next time.Time
-	missed              *Gap // those before latest; nil if there are none
+	planNext            time.Time // when next is to be planned: its time and the jitter
+	missed              *Gap      // those before latest; nil if there are none
 }
 
 // decide runs the latest due occurrence, unless an earlier execution is still open, and accounts
@@ -104,44 +113,57 @@ type occurrences struct {
 func (p *planner) decide(due Due) Decision {
 	sch := due.Schedule
 	o, err := p.occurrences(sch, due.Now)
+	blackedOut := false
+	if err == nil {
+		blackedOut, err = p.s.crons.blackedOut(sch, o.latest)
+	}
 	if err != nil {
 		// Nobody knows when it would be due next. It takes a person to put that right, and Resume.
 		p.s.log.ErrorContext(p.ctx, "schedule cannot be planned, pausing it", slog.String(keySchedule, sch.ID), slog.Any(keyError, err))
 		e := newExecution(sch, sch.NextExecutionAt, TriggerSchedule, due.Now)
 		return Decision{Executions: []Execution{e.skipped(ReasonUnplannable, nil)}, Pause: ReasonUnplannable + ": " + err.Error()}
 	}
-	d := Decision{Next: o.next, Executions: make([]Execution, 0, 2)}
+	d := Decision{Next: o.planNext, Executions: make([]Execution, 0, 2)}
 	if o.missed != nil {
 		e := newExecution(sch, o.missed.First, TriggerSchedule, due.Now)
 		d.Executions = append(d.Executions, e.skipped(ReasonMissed, o.missed))
 	}
 	e := newExecution(sch, o.latest, TriggerSchedule, due.Now)
-	if due.Open > 0 {
+	switch {
+	case blackedOut:
+		e = e.skipped(ReasonBlackout, nil)
+	case due.Open > 0:
 		e = e.skipped(ReasonOverlap, nil)
+	case sch.MaxRuns > 0 && sch.Runs+1 >= sch.MaxRuns:
+		d.Next = time.Time{}
 	}
 	d.Executions = append(d.Executions, e)
 	return d
 }
 
 func (p *planner) occurrences(sch Schedule, now time.Time) (occurrences, error) {
-	key := cronKey{sch.Cron, sch.Zone}
+	// Jitter moves the schedule's whole clock: what is planned later is otherwise the same.
+	delay := sch.delay()
+	first, now := sch.NextExecutionAt.Add(-delay), now.Add(-delay)
+	key := timingKey{sch.Type, cronKey{sch.Cron, sch.Zone}, sch.Every, sch.StartAt, sch.EndAt}
 	o, ok := p.memo[key]
-	if ok && o.first.Equal(sch.NextExecutionAt) && (o.next.IsZero() || o.next.After(now)) {
-		return o, nil
+	if !ok || !o.first.Equal(first) || !o.next.IsZero() && !o.next.After(now) {
+		times, err := p.s.crons.timing(sch)
+		if err != nil {
+			return o, err
+		}
+		o = occurrencesUntil(times, first, now)
+		p.memo[key] = o
 	}
-	parsed, err := p.s.crons.get(sch.Cron, sch.Zone)
-	if err != nil {
-		return o, err
+	if !o.next.IsZero() {
+		o.planNext = o.next.Add(delay)
 	}
-	o = occurrencesUntil(parsed, sch.NextExecutionAt, now)
-	p.memo[key] = o
 	return o, nil
 }
 
 // occurrencesUntil finds the latest occurrence not after now, the next one, and counts those from
 // first to before the latest. It jumps: years of missed minutes cost no more than one.
-func occurrencesUntil(times *cron.Schedule, first, now time.Time) occurrences {
-	const instant = time.Nanosecond
+func occurrencesUntil(times timing, first, now time.Time) occurrences {
 	o := occurrences{first: first, latest: first}
 	if latest := times.Latest(now); latest.After(first) {
 		o.latest = latest
@@ -169,16 +191,22 @@ func (e Execution) skipped(reason string, gap *Gap) Execution {
 	return e
 }
 
-// nextAfter returns the first occurrence of sch after t, paused or not; zero if it has none.
+// nextAfter returns when the first occurrence of sch after t is to be planned, paused or not; zero
+// if it has none.
 func (s *scheduler) nextAfter(sch Schedule, t time.Time) (time.Time, error) {
-	if sch.Type == TypeManual || sch.Disabled {
+	if sch.Disabled || sch.MaxRuns > 0 && sch.Runs >= sch.MaxRuns {
 		return time.Time{}, nil
 	}
-	parsed, err := s.crons.get(sch.Cron, sch.Zone)
+	times, err := s.crons.timing(sch)
 	if err != nil {
 		return time.Time{}, err
 	}
-	return parsed.Next(t).UTC(), nil
+	delay := sch.delay()
+	next := times.Next(t.Add(-delay))
+	if next.IsZero() {
+		return next, nil
+	}
+	return next.Add(delay).UTC(), nil
 }
 
 // earlier returns the earlier of two times, where zero is never.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,9 +160,9 @@ func TestPlan_ByAHostsOwnTicker(t *testing.T) {
 func TestLog_EveryOperationOnceWithItsExecution(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var book logbook
-		tries := 0
+		var tries atomic.Int64
 		sched := newScheduler(t, func(context.Context, callsheet.Call) error {
-			if tries++; tries == 1 {
+			if tries.Add(1) == 1 {
 				return errors.New("down")
 			}
 			return nil
@@ -200,7 +201,7 @@ func TestLog_EveryOperationOnceWithItsExecution(t *testing.T) {
 
 func TestRun_PrunesWhatIsOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sched := newScheduler(t, succeed, callsheet.WithPlanInterval(time.Minute),
+		sched := newScheduler(t, succeed, callsheet.WithPlanInterval(time.Minute), callsheet.WithLease(10*time.Minute),
 			callsheet.WithRetention(callsheet.Retention{Succeeded: 24 * time.Hour}))
 		define(t, sched, callsheet.Schedule{ID: "s", Cron: "30 * * * *"})
 		start(t, sched)
@@ -226,9 +227,9 @@ func TestRun_RetentionOfZeroKeepsForEver(t *testing.T) {
 func TestRun_MonitorLogsWhatHasChangedAndNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var book logbook
-		down := true
+		var up atomic.Bool
 		sched := newScheduler(t, func(context.Context, callsheet.Call) error {
-			if down {
+			if !up.Load() {
 				return errors.New("down")
 			}
 			return nil
@@ -242,7 +243,7 @@ func TestRun_MonitorLogsWhatHasChangedAndNothingTwice(t *testing.T) {
 		require.Len(t, reports, 1)
 		assert.Equal(t, slog.LevelWarn, reports[0]["level"])
 		assert.EqualValues(t, 1, reports[0]["dead_letters"])
-		down = false
+		up.Store(true)
 		_, err = sched.Retry(t.Context(), e.ID)
 		require.NoError(t, err)
 		time.Sleep(10 * time.Minute)

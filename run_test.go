@@ -36,7 +36,7 @@ func TestRun_EveryOccurrenceIsRunWhenItFallsDue(t *testing.T) {
 		assert.EqualValues(t, 6, s.ExecutionCount)
 		assert.Equal(t, all[5].StartedAt, s.LastExecutedAt)
 		assert.Equal(t, all[5].ScheduledAt.Add(10*time.Second), s.NextExecutionAt)
-		assert.Equal(t, "every 10 seconds", s.CronDescription)
+		assert.Equal(t, "every 10 seconds", s.Description)
 	})
 }
 

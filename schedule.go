@@ -11,6 +11,11 @@ type ScheduleType string
 const (
 	// TypeCron runs at the times of a cron expression.
 	TypeCron ScheduleType = "cron"
+	// TypeInterval runs every so often: at StartAt and every Every after it, or, without StartAt, at
+	// whole multiples of Every since 1970 in UTC. A restart does not shift it.
+	TypeInterval ScheduleType = "interval"
+	// TypeOnce runs once, at StartAt.
+	TypeOnce ScheduleType = "once"
 	// TypeManual runs only when asked to, by Execute.
 	TypeManual ScheduleType = "manual"
 )
@@ -50,7 +55,8 @@ type Schedule struct {
 	Name   string            `json:"name,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// Type is cron or manual. Empty means cron if Cron is set, else manual.
+	// Type is cron, interval, once or manual. Empty means cron if Cron is set, interval if Every
+	// is, else manual.
 	Type ScheduleType `json:"type"`
 	// Disabled schedules are not planned and cannot be executed.
 	Disabled bool `json:"disabled,omitempty"`
@@ -59,6 +65,22 @@ type Schedule struct {
 	Cron string `json:"cron,omitempty"`
 	// Zone is the IANA name of the time zone that Cron is read in. Empty means UTC.
 	Zone string `json:"zone,omitempty"`
+	// Every is the time between the occurrences of an interval, in whole seconds.
+	Every time.Duration `json:"every,omitzero"`
+	// StartAt and EndAt bound the occurrences: none is before StartAt, or at EndAt or after it. Zero is
+	// no bound. StartAt is also when TypeOnce runs, and what TypeInterval counts from.
+	// Both are on whole seconds.
+	StartAt time.Time `json:"start_at,omitzero"`
+	EndAt   time.Time `json:"end_at,omitzero"`
+	// MaxRuns is after how many executions no more are planned. Zero means no end. What Execute
+	// adds does not count, nor does what is skipped.
+	MaxRuns int64 `json:"max_runs,omitempty"`
+	// Jitter spreads schedules that fall due together: each is planned later by a time within
+	// Jitter that depends on its ID and never changes. Zero means none. ScheduledAt stays the
+	// occurrence itself.
+	Jitter time.Duration `json:"jitter,omitzero"`
+	// Blackouts are when occurrences are skipped, and recorded as such.
+	Blackouts []Blackout `json:"blackouts,omitempty"`
 
 	// Request, Extract and Delivery are IDs. Without an Extract records are whole objects;
 	// without a Delivery they are counted and dropped; without both the answer is not looked into.
@@ -82,8 +104,8 @@ type Schedule struct {
 	// Zero means never.
 	PauseAfterFailures int `json:"pause_after_failures,omitempty"`
 
-	// CronDescription says what Cron means, for people: "every 6 hours". Set by the library.
-	CronDescription string `json:"cron_description,omitempty"`
+	// Description says when the Schedule runs, for people: "every 6 hours". Set by the library.
+	Description string `json:"description,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`
@@ -91,6 +113,33 @@ type Schedule struct {
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
 
 	ScheduleState
+}
+
+// A Blackout is a time in which a Schedule does not run. It begins whenever Cron fires, in the
+// Schedule's Zone, and lasts for For: {"0 22 * * 5", 58 * time.Hour} is from Friday evening to Monday
+// morning.
+type Blackout struct {
+	Cron string        `json:"cron"`
+	For  time.Duration `json:"for"`
+}
+
+// MarshalJSON writes durations as text ("30s").
+func (b Blackout) MarshalJSON() ([]byte, error) {
+	type plain Blackout
+	return json.Marshal(struct {
+		plain
+		For durationText `json:"for"`
+	}{plain(b), durationText(b.For)})
+}
+
+// UnmarshalJSON reads durations as text ("30s").
+func (b *Blackout) UnmarshalJSON(text []byte) error {
+	type plain Blackout
+	v := struct {
+		*plain
+		For *durationText `json:"for"`
+	}{(*plain)(b), (*durationText)(&b.For)}
+	return json.Unmarshal(text, &v)
 }
 
 // ScheduleState is what the library keeps about a Schedule. Create and Update ignore what the
@@ -116,7 +165,10 @@ type ScheduleState struct {
 	LastError       string    `json:"last_error,omitempty"`
 	LastScheduledAt time.Time `json:"last_scheduled_at,omitzero"`
 	LastExecutedAt  time.Time `json:"last_executed_at,omitzero"`
-	// NextExecutionAt is the next occurrence to be planned. Zero means none.
+	// Runs counts the occurrences that were planned to run.
+	Runs int64 `json:"runs,omitempty"`
+	// NextExecutionAt is when the next occurrence will be planned: its time, and the Schedule's
+	// jitter. Zero means that there is none.
 	NextExecutionAt time.Time `json:"next_execution_at,omitzero"`
 }
 
@@ -125,10 +177,12 @@ func (s Schedule) MarshalJSON() ([]byte, error) {
 	type plain Schedule
 	return json.Marshal(struct {
 		plain
+		Every         durationText `json:"every,omitzero"`
+		Jitter        durationText `json:"jitter,omitzero"`
 		RetryDelay    durationText `json:"retry_delay"`
 		MaxRetryDelay durationText `json:"max_retry_delay"`
 		Timeout       durationText `json:"timeout"`
-	}{plain(s), durationText(s.RetryDelay), durationText(s.MaxRetryDelay), durationText(s.Timeout)})
+	}{plain(s), durationText(s.Every), durationText(s.Jitter), durationText(s.RetryDelay), durationText(s.MaxRetryDelay), durationText(s.Timeout)})
 }
 
 // UnmarshalJSON reads durations as text ("30s").
@@ -136,10 +190,12 @@ func (s *Schedule) UnmarshalJSON(b []byte) error {
 	type plain Schedule
 	v := struct {
 		*plain
+		Every         *durationText `json:"every"`
+		Jitter        *durationText `json:"jitter"`
 		RetryDelay    *durationText `json:"retry_delay"`
 		MaxRetryDelay *durationText `json:"max_retry_delay"`
 		Timeout       *durationText `json:"timeout"`
-	}{(*plain)(s), (*durationText)(&s.RetryDelay), (*durationText)(&s.MaxRetryDelay), (*durationText)(&s.Timeout)}
+	}{(*plain)(s), (*durationText)(&s.Every), (*durationText)(&s.Jitter), (*durationText)(&s.RetryDelay), (*durationText)(&s.MaxRetryDelay), (*durationText)(&s.Timeout)}
 	return json.Unmarshal(b, &v)
 }
 
@@ -165,7 +221,9 @@ func (s Schedule) MaxAttempts() int { return max(s.MaxRetries, 0) + 1 }
 
 // sameTimes reports whether both fall due at the same times.
 func (s Schedule) sameTimes(other Schedule) bool {
-	return s.Type == other.Type && s.Disabled == other.Disabled && s.Cron == other.Cron && s.Zone == other.Zone
+	return s.Type == other.Type && s.Disabled == other.Disabled && s.Cron == other.Cron && s.Zone == other.Zone &&
+		s.Every == other.Every && s.StartAt.Equal(other.StartAt) && s.EndAt.Equal(other.EndAt) &&
+		s.MaxRuns == other.MaxRuns && s.Jitter == other.Jitter
 }
 
 // The life of a Schedule's state. Each of these is a pure function from the state before to the
@@ -181,8 +239,11 @@ func (s Schedule) Defined() ScheduleState {
 // what has fallen due is not lost by an edit of something else, nor planned twice.
 func (s Schedule) Edited(before Schedule) ScheduleState {
 	st := before.ScheduleState
-	if st.Status != StatusPaused && !s.sameTimes(before) {
-		st.NextExecutionAt = s.NextExecutionAt
+	if st.Status == StatusPaused || s.sameTimes(before) {
+		return st
+	}
+	if st.NextExecutionAt = s.NextExecutionAt; s.MaxRuns > 0 && st.Runs >= s.MaxRuns {
+		st.NextExecutionAt = time.Time{}
 	}
 	return st
 }

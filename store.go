@@ -57,8 +57,8 @@ type DefinitionStore interface {
 // that ring be lost, Ring finds the execution after PlanRequest.RingAgain, or [RingAgain].
 type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
-	// each calls Decide, inserts the executions it returns and moves NextExecutionAt on, in one
-	// transaction. A schedule that another planner is taking is passed over. An execution whose
+	// each calls Decide, inserts the executions it returns, adds those of them that are pending to
+	// the schedule's Runs, and moves NextExecutionAt on, in one transaction. A schedule that another planner is taking is passed over. An execution whose
 	// (Schedule, ScheduledAt) is already there is not inserted.
 	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
 

@@ -30,13 +30,22 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 	}
 	queue := make(comingQueue, 0, len(soonest))
 	for _, sch := range soonest {
-		parsed, err := s.crons.get(sch.Cron, sch.Zone)
+		times, err := s.crons.timing(sch)
 		if err != nil {
 			return nil, fmt.Errorf("list upcoming of schedule %q: %w", sch.ID, err)
 		}
+		zone, err := loadZone(sch.Zone)
+		if err != nil {
+			return nil, fmt.Errorf("list upcoming of schedule %q: %w", sch.ID, err)
+		}
+		left := int64(n)
+		if sch.MaxRuns > 0 {
+			left = sch.MaxRuns - sch.Runs
+		}
 		queue = append(queue, coming{
-			Occurrence: Occurrence{sch.ID, sch.NextExecutionAt.In(parsed.Location())},
-			next:       parsed.Next,
+			Occurrence: Occurrence{sch.ID, sch.NextExecutionAt.Add(-sch.delay()).In(zone)},
+			next:       func(t time.Time) time.Time { return times.Next(t).In(zone) },
+			left:       left,
 		})
 	}
 	heap.Init(&queue)
@@ -44,7 +53,8 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 	for len(queue) > 0 && len(occurrences) < n {
 		soonest := &queue[0]
 		occurrences = append(occurrences, soonest.Occurrence)
-		if soonest.At = soonest.next(soonest.At); soonest.At.IsZero() {
+		soonest.At = soonest.next(soonest.At)
+		if soonest.left--; soonest.At.IsZero() || soonest.left <= 0 {
 			heap.Pop(&queue)
 		} else {
 			heap.Fix(&queue, 0)
@@ -57,6 +67,7 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 type coming struct {
 	Occurrence
 	next func(time.Time) time.Time
+	left int64 // occurrences that may still be listed
 }
 
 // comingQueue is a heap by time, then ID.

@@ -117,22 +117,12 @@ func (s *scheduler) checkDelivery(d Delivery) error {
 func (s *scheduler) checkSchedule(sch Schedule) error {
 	f := faults{ref: Ref{KindSchedule, sch.ID}}
 	f.meta(sch.Meta(), sch.Name)
-	switch sch.Type {
-	case TypeCron, TypeManual:
-	default:
-		f.field("type", sch.Type, "must be %q or %q", TypeCron, TypeManual)
-	}
 	zone := sch.Zone
 	if _, err := loadZone(zone); err != nil {
 		f.field("zone", zone, "must be the name of a time zone, such as Europe/Berlin or UTC")
 		zone = "UTC" // for the sake of what else is wrong
 	}
-	if sch.Type == TypeCron || sch.Cron != "" {
-		_, err := s.crons.get(sch.Cron, zone)
-		for _, e := range unjoin(err) {
-			f.field("cron", sch.Cron, "%s", e)
-		}
-	}
+	s.checkTimes(&f, sch, zone)
 	if sch.Request == "" {
 		f.field("request", sch.Request, "must name a request")
 	}
@@ -149,6 +139,56 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 		f.field("pause_after_failures", strconv.Itoa(sch.PauseAfterFailures), "must not be negative")
 	}
 	return f.err()
+}
+
+// checkTimes checks all that says when sch falls due.
+func (s *scheduler) checkTimes(f *faults, sch Schedule, zone string) {
+	switch sch.Type {
+	case TypeCron, TypeInterval, TypeOnce, TypeManual:
+	default:
+		f.field("type", sch.Type, "must be %q, %q, %q or %q", TypeCron, TypeInterval, TypeOnce, TypeManual)
+	}
+	checkCron := func(field, expr string) {
+		_, err := s.crons.get(expr, zone)
+		for _, e := range unjoin(err) {
+			f.field(field, expr, "%s", e)
+		}
+	}
+	if sch.Type == TypeCron || sch.Cron != "" {
+		checkCron("cron", sch.Cron)
+	}
+	if sch.Cron != "" && (sch.Type == TypeInterval || sch.Type == TypeOnce || sch.Type == TypeManual) {
+		f.field("cron", sch.Cron, "must be empty for a schedule of type %q", sch.Type)
+	}
+	switch {
+	case sch.Type == TypeInterval && (sch.Every < time.Second || sch.Every%time.Second != 0):
+		f.field("every", sch.Every, "must be a whole number of seconds, at least one")
+	case sch.Type != TypeInterval && sch.Every != 0:
+		f.field("every", sch.Every, "must be zero for a schedule of type %q", sch.Type)
+	}
+	for field, t := range map[string]time.Time{"start_at": sch.StartAt, "end_at": sch.EndAt} {
+		if t.Nanosecond() != 0 {
+			f.field(field, t.Format(time.RFC3339Nano), "must be on a whole second")
+		}
+	}
+	if sch.Type == TypeOnce && sch.StartAt.IsZero() {
+		f.field("start_at", "", "must be the time at which the schedule runs")
+	}
+	if !sch.EndAt.IsZero() && !sch.StartAt.Before(sch.EndAt) {
+		f.field("end_at", sch.EndAt.Format(time.RFC3339), "must be after start_at")
+	}
+	if sch.MaxRuns < 0 {
+		f.field("max_runs", sch.MaxRuns, "must not be negative")
+	}
+	if sch.Jitter < 0 || sch.Jitter > 24*time.Hour {
+		f.field("jitter", sch.Jitter, "must be between zero and 24h")
+	}
+	for i, b := range sch.Blackouts {
+		checkCron(fmt.Sprintf("blackouts[%d].cron", i), b.Cron)
+		if b.For <= 0 {
+			f.field(fmt.Sprintf("blackouts[%d].for", i), b.For, "must be longer than zero")
+		}
+	}
 }
 
 // loadZone returns the time zone of an IANA name; empty is UTC. "Local" is refused: it would mean

@@ -54,6 +54,7 @@ func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
 
 func cloneSchedule(s callsheet.Schedule) callsheet.Schedule {
 	s.Labels = cloneMap(s.Labels)
+	s.Blackouts = cloneSlice(s.Blackouts)
 	return s
 }
 

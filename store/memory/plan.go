@@ -29,6 +29,7 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 	}
 
 	result.Executions = make([]callsheet.Execution, 0, inserts)
+	runs := make([]int64, len(due))
 	for i, row := range due {
 		for _, e := range decisions[i].Executions {
 			e = admitted(e, row.ID, now)
@@ -36,10 +37,14 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 				continue
 			}
 			s.insert(e, now, p.RingAgain)
+			if e.State == callsheet.StatePending {
+				runs[i]++
+			}
 			result.Executions = append(result.Executions, cloneExecution(e))
 		}
 		state := row.ScheduleState
 		state.NextExecutionAt = decisions[i].Next
+		state.Runs += runs[i]
 		if reason := decisions[i].Pause; reason != "" {
 			state = state.Paused(reason, now)
 		}

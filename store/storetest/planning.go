@@ -12,6 +12,7 @@ import (
 
 func planCases() []testCase {
 	return []testCase{
+		{"runs are counted", "a schedule that may run a number of times must know how often it has", planCountsRuns},
 		{"a decision may pause the schedule", "a schedule whose times nobody can compute must wait for a person, and not be asked again and again", planPauses},
 		{"only what is due is planned", "a schedule that is not due, paused, disabled or manual must not run", planOnlyDue},
 		{"the earliest is planned first", "after a stop the longest waiting come first, and a limit bounds each pass", planEarliestFirst},
@@ -195,6 +196,21 @@ func planRace(t *trial) {
 		require.Equal(t, 1, n, "the occurrence of %s at %s was expected to be returned to one planner", k.schedule, k.at)
 	}
 	require.Len(t, t.executions(callsheet.ExecutionQuery{Limit: 1000}), schedules*occurrences)
+}
+
+func planCountsRuns(t *trial) {
+	at := ago(time.Hour)
+	t.hasSchedule("s", next(at))
+	again := func(d callsheet.Due) callsheet.Decision {
+		return callsheet.Decision{Next: at, Executions: []callsheet.Execution{
+			occurrence(d), skipped(d, at.Add(-time.Hour), callsheet.ReasonMissed, nil)}}
+	}
+	t.plans(1, again)
+	require.EqualValues(t, 1, t.schedule("s").Runs, "what is pending was expected to be counted, what is skipped not")
+	t.plans(1, again)
+	require.EqualValues(t, 1, t.schedule("s").Runs, "what was there already was expected not to be counted again")
+	t.hasPending("s")
+	require.EqualValues(t, 1, t.schedule("s").Runs, "what is run by hand was expected not to be counted")
 }
 
 func planPauses(t *trial) {

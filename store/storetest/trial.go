@@ -241,7 +241,7 @@ func newSchedule(id string) callsheet.Schedule {
 		Type: callsheet.TypeCron, Cron: "0 * * * *", Zone: "Europe/Berlin",
 		Request: "get", Extract: "rows", Delivery: "out",
 		MaxRetries: 3, RetryDelay: time.Second, MaxRetryDelay: time.Minute, Timeout: 5 * time.Minute,
-		CronDescription: "every hour",
+		Description: "every hour",
 	}
 }
 
