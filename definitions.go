@@ -73,6 +73,8 @@ func (s *scheduler) prepareSchedule(_ context.Context, sch *Schedule) error {
 	if sch.Zone == "" {
 		sch.Zone = "UTC"
 	}
+	// The same time in another zone, or with a monotonic reading, is no edit.
+	sch.StartAt, sch.EndAt = sch.StartAt.Round(0).UTC(), sch.EndAt.Round(0).UTC()
 	if sch.MaxRetries == 0 {
 		sch.MaxRetries = DefaultMaxRetries
 	}

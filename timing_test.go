@@ -68,6 +68,14 @@ func TestSchedule_Kinds(t *testing.T) {
 	}
 }
 
+func TestDefine_TheSameTimeInAnotherZoneIsNoEdit(t *testing.T) {
+	sched := newScheduler(t, succeed)
+	for _, start := range []time.Time{noon, noon.In(berlin(t))} {
+		define(t, sched, callsheet.Schedule{ID: "s", Every: time.Hour, StartAt: start})
+	}
+	assert.EqualValues(t, 1, schedule(t, sched, "s").Version)
+}
+
 func TestSchedule_MaxRunsCanBeRaised(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sched := newScheduler(t, succeed)
