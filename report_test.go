@@ -238,7 +238,7 @@ func TestRun_MonitorLogsWhatHasChangedAndNothingTwice(t *testing.T) {
 		start(t, sched)
 		e, err := sched.Execute(t.Context(), "s")
 		require.NoError(t, err)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(10*time.Minute + 30*time.Second) // off the monitor's ticks
 		reports := book.lines("monitor report")
 		require.Len(t, reports, 1)
 		assert.Equal(t, slog.LevelWarn, reports[0]["level"])
