@@ -261,7 +261,7 @@ func (e Execution) Finished(o Outcome, now time.Time) Execution {
 	}
 	e.State, e.Reason = o.State, o.Reason
 	if e.State == StatePending {
-		e.NotBefore = now.Add(o.Delay)
+		e.NotBefore = now.Add(o.Delay).Truncate(time.Microsecond) // as precise as times are kept
 		return e
 	}
 	e.CancelRequested = false

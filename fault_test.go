@@ -124,7 +124,7 @@ func TestRun_EndsInBoundedTimeWhoeverBlocks(t *testing.T) {
 					}
 				})}
 			},
-			fails: "passes did not end",
+			fails: "end passes: it did not end",
 		},
 		"an observer in a worker": {
 			work: succeed,

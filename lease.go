@@ -22,6 +22,8 @@ type holding struct {
 	call   Call
 	cancel context.CancelCauseFunc
 	expiry *time.Timer // cancels the work with ErrLeaseLost when no renewal comes in time
+	// end is the outcome, once the attempt has come to it; guarded by leases.mu.
+	end *Outcome
 }
 
 // A claim is under way for an execution; a bell that rang twice may have two.
@@ -36,7 +38,7 @@ func newLeases() *leases {
 
 // workShare is the part of a lease after which a worker that could not renew stops its work, so
 // that it has stopped before another can begin.
-func workShare(lease time.Duration) time.Duration { return lease * 4 / 5 }
+func workShare(lease time.Duration) time.Duration { return lease / 5 * 4 }
 
 // expect notes that an execution is about to be claimed, so that a cancellation which comes before
 // add is not missed. The function it returns ends that.
@@ -63,10 +65,14 @@ func (l *leases) add(call Call, cancel context.CancelCauseFunc, remaining time.D
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id := call.Execution.ID
+	if before := l.held[id]; before != nil { // claimed again, after its lease had run out
+		before.expiry.Stop()
+		before.cancel(ErrLeaseLost)
+	}
 	if c := l.expected[id]; c != nil && c.cancelled {
 		cancel(ErrCancelled)
 	}
-	l.held[id] = &holding{call, cancel, time.AfterFunc(remaining, func() { cancel(ErrLeaseLost) })}
+	l.held[id] = &holding{call: call, cancel: cancel, expiry: time.AfterFunc(remaining, func() { cancel(ErrLeaseLost) })}
 	if len(l.held) == 1 {
 		select {
 		case l.some <- struct{}{}:
@@ -84,6 +90,34 @@ func (l *leases) cancel(id string) {
 	}
 	if c := l.expected[id]; c != nil {
 		c.cancelled = true
+	}
+}
+
+// conclude notes how the attempt on an execution ended, before that is recorded.
+func (l *leases) conclude(e Execution, o Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h := l.held[e.ID]; h != nil && h.call.Execution.Fence == e.Fence {
+		h.end = &o
+	}
+}
+
+// outcome returns how the attempt ended, if it has.
+func (l *leases) outcome(h *holding) (Outcome, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h.end == nil {
+		return Outcome{}, false
+	}
+	return *h.end, true
+}
+
+// extend puts off the end of a lease that is still held.
+func (l *leases) extend(h *holding, remaining time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[h.call.Execution.ID] == h {
+		h.expiry.Reset(remaining)
 	}
 }
 
@@ -159,7 +193,7 @@ func (n *node) renew(ctx context.Context, holdings []*holding) {
 		case r.CancelRequested:
 			h.cancel(ErrCancelled)
 		default:
-			h.expiry.Reset(workShare(n.lease) - time.Since(asked))
+			n.leases.extend(h, workShare(n.lease)-time.Since(asked))
 		}
 	}
 }

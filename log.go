@@ -1,6 +1,7 @@
 package callsheet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,26 @@ const (
 	keyKind      = "kind"
 	keyID        = "id"
 )
+
+// carefulHandler is a host's log handler whose panics end with the line that they are about.
+type carefulHandler struct{ host slog.Handler }
+
+func (h carefulHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	_ = guard(func() error { enabled = h.host.Enabled(ctx, level); return nil })
+	return enabled
+}
+
+func (h carefulHandler) Handle(ctx context.Context, r slog.Record) error {
+	return guard(func() error { return h.host.Handle(ctx, r) })
+}
+
+func (h carefulHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return carefulHandler{h.host.WithAttrs(attrs)}
+}
+
+func (h carefulHandler) WithGroup(name string) slog.Handler {
+	return carefulHandler{h.host.WithGroup(name)}
+}
 
 // attrs are the attributes by which a log line names an execution, and more.
 func attrs(e Execution, more ...slog.Attr) []any {

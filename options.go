@@ -173,8 +173,8 @@ func WithDrainTimeout(d time.Duration) Option {
 	return atLeast(0, "WithDrainTimeout", d, func(s *settings) { s.drainTimeout = d })
 }
 
-// WithPlanInterval sets the longest time between two planning passes. Passes happen at due times
-// in any case; the interval is how soon a schedule created by another process, or a jump of the
+// WithPlanInterval sets the longest time between two planning passes. Passes are made at due times
+// anyway; the interval is how soon a schedule created by another process, or a jump of the
 // clock, is seen. The default is 1 s. Tests that simulate days raise it, and the lease
 // ([WithLease]), a fifth of which is how often vanished workers are looked for, to go faster.
 func WithPlanInterval(d time.Duration) Option {

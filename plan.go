@@ -20,7 +20,7 @@ const (
 // Plan implements Runner.
 func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 	var report PlanReport
-	p := planner{s: s, ctx: ctx, memo: map[timingKey]occurrences{}}
+	p := planner{s: s, memo: map[timingKey]occurrences{}}
 	request := PlanRequest{Limit: planBatch, Decide: p.decide}
 	serves := s.serves()
 	if serves {
@@ -31,7 +31,7 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 		if err != nil {
 			return report, fmt.Errorf("plan: %w", err)
 		}
-		s.planned(ctx, result.Executions, &report)
+		s.planned(ctx, result.Executions, serves, &report)
 		report.Wake = result.Wake
 		if result.Schedules < planBatch {
 			break
@@ -57,14 +57,14 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 }
 
 // planned rings for new executions first, and tells of them after.
-func (s *scheduler) planned(ctx context.Context, executions []Execution, report *PlanReport) {
+func (s *scheduler) planned(ctx context.Context, executions []Execution, serves bool, report *PlanReport) {
 	ids := make([]string, 0, len(executions))
 	for _, e := range executions {
 		if e.State == StatePending {
 			ids = append(ids, e.ID)
 		}
 	}
-	if s.serves() {
+	if serves {
 		s.ring(ctx, ids...)
 	}
 	report.Planned += len(ids)
@@ -77,7 +77,12 @@ func (s *scheduler) planned(ctx context.Context, executions []Execution, report 
 			if e.Gap != nil {
 				more = append(more, slog.Int("occurrences", e.Gap.Count))
 			}
-			s.log.WarnContext(ctx, "occurrence skipped", attrs(e, more...)...)
+			if e.Reason == ReasonUnplannable {
+				more = append(more, slog.String(keyError, e.Error))
+				s.log.ErrorContext(ctx, "schedule cannot be planned and is paused", attrs(e, more...)...)
+			} else {
+				s.log.WarnContext(ctx, "occurrence skipped", attrs(e, more...)...)
+			}
 			s.observe(ctx, e)
 		case debug:
 			s.log.DebugContext(ctx, "execution planned", attrs(e, slog.Time(keyScheduled, e.ScheduledAt))...)
@@ -89,7 +94,6 @@ func (s *scheduler) planned(ctx context.Context, executions []Execution, report 
 // because many schedules share an expression, a zone and a due time.
 type planner struct {
 	s    *scheduler
-	ctx  context.Context
 	memo map[timingKey]occurrences
 }
 
@@ -108,7 +112,8 @@ type occurrences struct {
 	missed              *Gap      // those before latest; nil if there are none
 }
 
-// decide runs the latest due occurrence, unless an earlier execution is still open, and accounts
+// decide is called within the Store's transaction: it must not call the Store, nor a host's code. It
+// runs the latest due occurrence, unless an earlier execution is still open, and accounts
 // for the ones before it.
 func (p *planner) decide(due Due) Decision {
 	sch := due.Schedule
@@ -119,9 +124,10 @@ func (p *planner) decide(due Due) Decision {
 	}
 	if err != nil {
 		// Nobody knows when it would be due next. It takes a person to put that right, and Resume.
-		p.s.log.ErrorContext(p.ctx, "schedule cannot be planned, pausing it", slog.String(keySchedule, sch.ID), slog.Any(keyError, err))
 		e := newExecution(sch, sch.NextExecutionAt, TriggerSchedule, due.Now)
-		return Decision{Executions: []Execution{e.skipped(ReasonUnplannable, nil)}, Pause: ReasonUnplannable + ": " + err.Error()}
+		e = e.skipped(ReasonUnplannable, nil)
+		e.Error = err.Error()
+		return Decision{Executions: []Execution{e}, Pause: ReasonUnplannable + ": " + e.Error}
 	}
 	d := Decision{Next: o.planNext, Executions: make([]Execution, 0, 2)}
 	if o.missed != nil {
@@ -167,10 +173,13 @@ func occurrencesUntil(times timing, first, now time.Time) occurrences {
 	o := occurrences{first: first, latest: first}
 	if latest := times.Latest(now); latest.After(first) {
 		o.latest = latest
-		o.missed = &Gap{
-			First: first.UTC(),
-			Last:  times.Latest(latest.Add(-instant)).UTC(),
-			Count: times.Count(first.Add(-instant), latest) - 1,
+		// What was first when it was planned need not be an occurrence by the rules of today.
+		if n := times.Count(first.Add(-instant), latest) - 1; n > 0 {
+			o.missed = &Gap{
+				First: times.Next(first.Add(-instant)).UTC(),
+				Last:  times.Latest(latest.Add(-instant)).UTC(),
+				Count: n,
+			}
 		}
 	}
 	o.next = times.Next(o.latest)

@@ -19,7 +19,7 @@ type Queue interface {
 
 	// Run rings handle, from as many goroutines as the Queue allows, until ctx ends. Then it
 	// starts no further call, waits for those under way, and returns nil. It returns early, with
-	// an error, only if it cannot go on. The context given to handle carries ctx's values but
+	// an error, only if it cannot go on; then too it starts no further call, but need not wait. The context given to handle carries ctx's values but
 	// does not end with it: whoever handles decides how long work may take. handle does not panic.
 	Run(ctx context.Context, handle func(ctx context.Context, executionID string)) error
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
@@ -16,20 +15,23 @@ const (
 	monitorInterval   = time.Minute
 	retentionInterval = time.Hour
 	pruneBatch        = 1000
-	// stopGrace is how long a Pipeline may take to return once its context has ended.
+	// stopGrace is how long a Pipeline may take to return once its context has ended, and how
+	// long everything else may take after that.
 	stopGrace = 5 * time.Second
+	// planAgain is how soon a planning pass that broke off is repeated.
+	planAgain = 200 * time.Millisecond
 )
 
 // A node is a Scheduler while it runs: what it holds, and what wakes it.
 type node struct {
 	*scheduler
 	// work is the context of all attempts. It outlives Run's by the drain timeout at most.
-	work     context.Context
-	stopWork context.CancelCauseFunc
-	alarm    *alarm
-	leases   *leases
-	woken    atomic.Bool // a wake-up came that no planning pass has begun with
-	findings string      // what the monitor reported last; used by its job only
+	work      context.Context
+	stopWork  context.CancelCauseFunc
+	alarm     *alarm
+	leases    *leases
+	answering sync.WaitGroup // calls of handle
+	findings  string         // what the monitor reported last; used by its job only
 }
 
 // Run implements Runner.
@@ -52,21 +54,21 @@ func (s *scheduler) Run(ctx context.Context) error {
 	s.log.InfoContext(ctx, "scheduler started", slog.String("worker", s.workerName))
 	defer s.log.InfoContext(ctx, "scheduler stopped")
 
-	renewing := begin("lease renewals", func() error { n.keepLeases(work); return nil })
-	working := begin("workers", func() error {
+	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopKeeping()
+	renewing := begin("renew leases", func() error { n.keepLeases(keep); return nil })
+	working := begin("run queue", func() error {
+		defer n.answering.Wait()
 		defer stop()
 		err := guard(func() error { return s.queue.Run(ctx, n.handle) })
 		if err == nil && ctx.Err() == nil {
 			err = errors.New("it returned before it was asked to")
 		}
-		if err != nil {
-			return fmt.Errorf("run queue: %w", err)
-		}
-		return nil
+		return err
 	})
 	<-ctx.Done()
-	ticking := begin("passes", stopTicking)
-	return n.drain(working, ticking, renewing)
+	ticking := begin("end passes", stopTicking)
+	return n.drain(working, ticking, renewing, stopKeeping)
 }
 
 // A part of Run that goes on in a goroutine of its own.
@@ -101,8 +103,9 @@ func (p *part) endsBefore(ctx context.Context) bool {
 }
 
 // drain waits for running executions to finish; then cancels them, so that they are handed back;
-// then leaves behind, and reports, what has not ended even after a grace.
-func (n *node) drain(working, ticking, renewing *part) error {
+// then leaves behind, and reports, what has not ended even after a grace. Leases are renewed until
+// nothing is held any more.
+func (n *node) drain(working, ticking, renewing *part, stopKeeping func()) error {
 	patience, cancel := context.WithTimeout(context.Background(), n.drainTimeout)
 	defer cancel()
 	working.endsBefore(patience)
@@ -111,14 +114,23 @@ func (n *node) drain(working, ticking, renewing *part) error {
 	grace, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	var errs []error
-	for _, p := range []*part{working, ticking, renewing} {
+	rest := []*part{ticking, renewing}
+	if working.endsBefore(grace) {
+		rest = append(rest, working)
+	} else {
+		errs = append(errs, errors.New("workers did not return"))
+		rest = append(rest, begin("hand back executions", n.abandon))
+	}
+	stopKeeping()
+
+	last, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	for _, p := range rest {
 		switch {
-		case p.endsBefore(grace):
-			errs = append(errs, p.err)
-		case p == working:
-			errs = append(errs, n.abandon())
-		default:
-			errs = append(errs, fmt.Errorf("%s did not end", p.name))
+		case !p.endsBefore(last):
+			errs = append(errs, fmt.Errorf("%s: it did not end", p.name))
+		case p.err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", p.name, p.err))
 		}
 	}
 	return errors.Join(errs...)
@@ -156,7 +168,7 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 			if ctx.Err() != nil {
 				return
 			}
-			if err := guard(func() error { return job.run(ctx) }); err != nil && ctx.Err() == nil {
+			if err := isolate(func() error { return job.run(ctx) }); err != nil && ctx.Err() == nil {
 				n.log.ErrorContext(ctx, job.name+" pass broke off", slog.Any(keyError, err), slog.String(keyStack, stackOf(err)))
 			}
 		}
@@ -177,10 +189,7 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 	alarmed := make(chan struct{})
 	go func() {
 		defer close(alarmed)
-		n.alarm.run(ctx, func() {
-			n.woken.Store(true)
-			_ = planning.RunNow() // a wake-up lost here is made up for by the next interval
-		})
+		n.alarm.run(ctx, func() { _ = planning.RunNow() }) // if it is lost, the alarm goes on
 	}()
 	return func() error {
 		cancel()
@@ -195,22 +204,21 @@ func (n *node) tick(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-// plan is the planning job. A wake-up that comes while it runs does not start another; it is
-// made up for at its end.
+// plan is the planning job.
 func (n *node) plan(ctx context.Context) error {
-	n.woken.Store(false)
+	n.alarm.stop()
 	report, err := n.Plan(ctx)
-	n.alarm.set(report.Wake)
-	if n.woken.Load() {
-		n.alarm.set(time.Now())
+	if err != nil {
+		report.Wake = time.Now().Add(planAgain) // what was due still is
 	}
+	n.alarm.set(report.Wake)
 	return err
 }
 
 // reconcile is the job that takes executions back from workers that vanished.
 func (n *node) reconcile(ctx context.Context) error {
 	for {
-		lost, err := n.store.Reclaim(ctx, planBatch)
+		lost, err := n.store.Reclaim(ctx, planBatch, n.rung())
 		if err != nil {
 			return err
 		}
@@ -218,14 +226,17 @@ func (n *node) reconcile(ctx context.Context) error {
 		for _, e := range lost {
 			if e.State == StatePending {
 				again = append(again, e.ID)
-				n.log.WarnContext(ctx, "worker lost, execution goes to another", attrs(e, slog.String(keyError, e.Error))...)
-			} else {
-				n.log.ErrorContext(ctx, "worker lost, execution is over", attrs(e,
-					slog.String("state", string(e.State)), slog.String(keyError, e.Error))...)
 			}
-			n.observe(ctx, e)
 		}
 		n.ring(ctx, again...)
+		for _, e := range lost {
+			level, text := slog.LevelWarn, "worker lost, execution goes to another"
+			if e.State.Final() {
+				level, text = slog.LevelError, "worker lost, execution is over"
+			}
+			n.log.Log(ctx, level, text, attrs(e, slog.String("state", string(e.State)), slog.String(keyError, e.Error))...)
+			n.observe(ctx, e)
+		}
 		if len(lost) < planBatch {
 			return nil
 		}
@@ -250,16 +261,28 @@ func (n *node) retain(ctx context.Context) error {
 	return nil
 }
 
-// An alarm calls somebody at the earliest of the times it was set to.
+// An alarm rings at the earliest of the times it was set to, and goes on ringing until it is stopped.
 type alarm struct {
 	mu      sync.Mutex
 	at      time.Time     // guarded by mu; zero when nothing is set
 	changed chan struct{} // holds one signal that at became earlier
 }
 
+const (
+	// A ring that is not heard, because a pass is under way, is repeated after firstRing, then
+	// after twice that, up to lastRing.
+	firstRing = 10 * time.Millisecond
+	lastRing  = time.Second
+	// shortestWait is between two rings of which the second is for another time. A Store whose clock
+	// is behind ours says "due in a moment" again and again.
+	shortestWait = time.Millisecond
+	// longestWait is after what time the alarm looks at the clock, which may have been set.
+	longestWait = 10 * time.Second
+)
+
 func newAlarm() *alarm { return &alarm{changed: make(chan struct{}, 1)} }
 
-// set has the alarm go off at t, if it would not before. The zero time changes nothing.
+// set has the alarm ring at t, if it would not before. The zero time changes nothing.
 func (a *alarm) set(t time.Time) {
 	if t.IsZero() {
 		return
@@ -276,27 +299,47 @@ func (a *alarm) set(t time.Time) {
 	}
 }
 
-// run calls ring whenever the alarm goes off, until ctx ends.
+// stop ends the ringing, and forgets what the alarm was set to.
+func (a *alarm) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at = time.Time{}
+}
+
+// due returns how long it is until the alarm rings, and whether it is set at all.
+func (a *alarm) due() (wait time.Duration, set bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Until(a.at), !a.at.IsZero()
+}
+
+// run calls ring whenever the alarm rings, until ctx ends.
 func (a *alarm) run(ctx context.Context, ring func()) {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(longestWait)
 	defer timer.Stop()
-	timer.Stop()
+	pause := firstRing
+	var rang time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.changed:
-			a.mu.Lock()
-			wait := time.Until(a.at)
-			a.mu.Unlock()
-			// A Store whose clock is behind ours says "due in a moment" again and again; a pause
-			// keeps that from becoming a busy loop.
-			timer.Reset(max(wait, time.Millisecond))
 		case <-timer.C:
-			a.mu.Lock()
-			a.at = time.Time{}
-			a.mu.Unlock()
+		}
+		wait, set := a.due()
+		wait = max(wait, shortestWait-time.Since(rang))
+		switch {
+		case !set:
+			pause = firstRing
+			timer.Stop() // until it is set
+		case wait > 0:
+			pause = firstRing
+			timer.Reset(min(wait, longestWait))
+		default:
 			ring()
+			rang = time.Now()
+			timer.Reset(pause)
+			pause = min(2*pause, lastRing)
 		}
 	}
 }

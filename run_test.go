@@ -394,8 +394,11 @@ func (s *cutOff) Finish(ctx context.Context, o []callsheet.Outcome) ([]callsheet
 	return overCut(s, s.Store.Finish, ctx, o)
 }
 
-func (s *cutOff) Reclaim(ctx context.Context, limit int) ([]callsheet.Execution, error) {
-	return overCut(s, s.Store.Reclaim, ctx, limit)
+func (s *cutOff) Reclaim(ctx context.Context, limit int, rung time.Duration) ([]callsheet.Execution, error) {
+	reclaim := func(ctx context.Context, limit int) ([]callsheet.Execution, error) {
+		return s.Store.Reclaim(ctx, limit, rung)
+	}
+	return overCut(s, reclaim, ctx, limit)
 }
 
 func TestRun_WorkerThatIsCutOffStopsAndAnotherTakesOver(t *testing.T) {

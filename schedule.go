@@ -293,7 +293,8 @@ func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState
 	if first && failed {
 		st.FailureCount++
 	}
-	if after.ScheduledAt.Before(st.LastScheduledAt) {
+	// One that ran under a clock that was ahead must not silence those that come.
+	if after.ScheduledAt.Before(st.LastScheduledAt) && !st.LastScheduledAt.After(now) {
 		return st
 	}
 	st.LastExecution, st.LastError = after.ID, after.Error
@@ -305,7 +306,7 @@ func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState
 		}
 		return st
 	}
-	if first {
+	if first || st.ConsecutiveFailures == 0 {
 		st.ConsecutiveFailures++
 	}
 	if st.FailingSince.IsZero() {

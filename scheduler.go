@@ -98,8 +98,10 @@ type Viewer interface {
 type Runner interface {
 	// Run plans and works until ctx ends. Then it starts nothing new, lets running executions
 	// finish for at most the drain timeout, cancels and hands back the rest without spending
-	// their attempts, and returns nil. An error is returned if it cannot start or go on, or if a
-	// Pipeline did not return though its context had ended. A second Run at the same time is
+	// their attempts, and returns nil. An error is returned if it cannot start or go on, or if
+	// something did not end though it was told to: a Pipeline, an observer, the Queue, a call to the
+	// Store. It waits for those for 10 s more, and leaves them behind; until it returns, a
+	// Pipeline or an observer that was left behind keeps its worker. A second Run at the same time is
 	// refused with [ErrRunning]; one after the first has returned is welcome. To look at what
 	// happened after Run has returned, use a context other than the one that has ended.
 	Run(ctx context.Context) error
@@ -138,7 +140,7 @@ func New(store Store, opts ...Option) (Scheduler, error) {
 		builtIn:  builtIn,
 		settings: set,
 		store:    store,
-		log:      set.logger,
+		log:      slog.New(carefulHandler{set.logger.Handler()}),
 		crons:    newCronCache(),
 		fetcher:  fetch.New(set.transport),
 	}
@@ -222,7 +224,8 @@ func (s *scheduler) Execute(ctx context.Context, id string) (Execution, error) {
 	if err != nil {
 		return Execution{}, fmt.Errorf("execute schedule %q: %w", id, err)
 	}
-	e, err := s.store.Insert(ctx, newExecution(sch, manualTime(now()), TriggerManual, now()))
+	e := newExecution(sch, manualTime(now()), TriggerManual, time.Time{}) // created by the Store's clock
+	e, err = s.store.Insert(ctx, e, s.rung())
 	if err != nil {
 		return Execution{}, fmt.Errorf("execute schedule %q: %w", id, err)
 	}
@@ -249,21 +252,22 @@ func (s *scheduler) Cancel(ctx context.Context, id, reason string) (Execution, e
 	if err != nil {
 		return Execution{}, fmt.Errorf("cancel execution %s: %w", id, err)
 	}
+	if n := s.node.Load(); n != nil && e.State == StateRunning {
+		n.leases.cancel(id)
+	}
 	if !changed {
 		return e, nil
 	}
 	s.log.InfoContext(ctx, "execution cancel requested", attrs(e, slog.String(keyReason, reason))...)
 	if e.State.Final() {
 		s.observe(ctx, e)
-	} else if n := s.node.Load(); n != nil {
-		n.leases.cancel(id)
 	}
 	return e, nil
 }
 
 // Retry implements Controller.
 func (s *scheduler) Retry(ctx context.Context, id string) (Execution, error) {
-	e, err := s.store.Reopen(ctx, id)
+	e, err := s.store.Reopen(ctx, id, s.rung())
 	if err != nil {
 		return Execution{}, fmt.Errorf("retry execution %s: %w", id, err)
 	}
@@ -333,9 +337,18 @@ func (s *scheduler) Stats(ctx context.Context, q StatsQuery) (StatsReport, error
 // or by a Queue that the host gave.
 func (s *scheduler) serves() bool { return !s.builtIn || s.node.Load() != nil }
 
-// ring rings for executions. A ring that is lost is rung again by a later planning pass.
+// rung is for how long executions count as rung that this Scheduler is about to ring for.
+func (s *scheduler) rung() time.Duration {
+	if s.serves() {
+		return RingAgain
+	}
+	return 0
+}
+
+// ring rings for executions. A ring that is lost, or that nobody would hear, is rung again by a later
+// planning pass, here or elsewhere.
 func (s *scheduler) ring(ctx context.Context, ids ...string) {
-	if len(ids) == 0 {
+	if len(ids) == 0 || !s.serves() {
 		return
 	}
 	if err := s.queue.Enqueue(ctx, ids...); err != nil {
@@ -355,7 +368,7 @@ func (s *scheduler) observe(ctx context.Context, e Execution) {
 	if s.observer == nil {
 		return
 	}
-	if err := guard(func() error { s.observer(ctx, e); return nil }); err != nil {
+	if err := isolate(func() error { s.observer(ctx, e); return nil }); err != nil {
 		s.log.ErrorContext(ctx, "observer panicked", attrs(e, slog.Any(keyError, err), slog.String(keyStack, stackOf(err)))...)
 	}
 }

@@ -88,7 +88,7 @@ func (t Tally) Stats() Stats {
 	}
 }
 
-// A Histogram counts durations in buckets that grow by a twelfth, so that a quantile is right to
+// A Histogram counts durations in buckets of which eight double the duration, so that a quantile is right to
 // within 5%. It can be added to for ever, and costs memory only for the buckets in use. The zero
 // Histogram is empty.
 type Histogram struct {

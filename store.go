@@ -53,8 +53,8 @@ type DefinitionStore interface {
 
 // A PlanStore turns due schedules into executions, and knows which executions wait for a ring.
 //
-// What Plan, Insert, Reopen and Reclaim return counts as rung: whoever called them rings at once. Should
-// that ring be lost, Ring finds the execution after PlanRequest.RingAgain, or [RingAgain].
+// An execution may count as rung for a while after it was returned: whoever called rings at once.
+// Should that ring be lost, Ring finds the execution when the while is over.
 type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
 	// each calls Decide, inserts the executions it returns, adds those of them that are pending to
@@ -63,9 +63,9 @@ type PlanStore interface {
 	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
 
 	// Insert adds one pending execution. ScheduledAt is moved on by whole microseconds until the
-	// key (Schedule, ScheduledAt) is free. It returns the execution as kept, or a
-	// [*NotFoundError] for its Schedule.
-	Insert(ctx context.Context, e Execution) (Execution, error)
+	// key (Schedule, ScheduledAt) is free; a CreatedAt of zero is the Store's now. It returns the
+	// execution as kept, or a [*NotFoundError] for its Schedule. It counts as rung for rung.
+	Insert(ctx context.Context, e Execution, rung time.Duration) (Execution, error)
 
 	// Ring returns up to Limit pending executions whose NotBefore has come and whose bell was not
 	// rung for at least Again, longest waiting first, and notes that it rings now.
@@ -129,7 +129,8 @@ type WorkStore interface {
 	Claim(ctx context.Context, c ClaimRequest) ([]Call, error)
 
 	// Renew extends leases to the Store's now + Lease, and says for each what became of it.
-	// The results are in the order of r.Held.
+	// The results are in the order of r.Held. A renewal that comes too late is not counted as a
+	// stale write: it may have met the end of its own execution.
 	Renew(ctx context.Context, r RenewRequest) ([]Renewal, error)
 
 	// Finish applies outcomes. An outcome whose execution is not [Execution.Held] under its
@@ -139,8 +140,8 @@ type WorkStore interface {
 	Finish(ctx context.Context, outcomes []Outcome) ([]Finish, error)
 
 	// Reclaim ends up to limit running executions whose lease has run out, by [Execution.Lost],
-	// and returns them as they are then.
-	Reclaim(ctx context.Context, limit int) ([]Execution, error)
+	// and returns them as they are then. They count as rung for rung.
+	Reclaim(ctx context.Context, limit int, rung time.Duration) ([]Execution, error)
 
 	// Cancel applies [Execution.Cancelled] and returns the execution after, and whether that
 	// changed it, or a [*NotFoundError].
@@ -148,8 +149,8 @@ type WorkStore interface {
 
 	// Reopen applies [Execution.Reopened] to a failed execution and returns it. One that is not
 	// failed is a [*ConflictError]; one that is not there, or whose Schedule is not, a
-	// [*NotFoundError].
-	Reopen(ctx context.Context, executionID string) (Execution, error)
+	// [*NotFoundError]. It counts as rung for rung.
+	Reopen(ctx context.Context, executionID string, rung time.Duration) (Execution, error)
 }
 
 // A ClaimRequest names executions and who wants them.

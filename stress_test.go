@@ -76,8 +76,8 @@ func (f *flaky) Finish(ctx context.Context, o []callsheet.Outcome) ([]callsheet.
 	return flakily(f, func() ([]callsheet.Finish, error) { return f.Store.Finish(ctx, o) })
 }
 
-func (f *flaky) Reclaim(ctx context.Context, limit int) ([]callsheet.Execution, error) {
-	return flakily(f, func() ([]callsheet.Execution, error) { return f.Store.Reclaim(ctx, limit) })
+func (f *flaky) Reclaim(ctx context.Context, limit int, rung time.Duration) ([]callsheet.Execution, error) {
+	return flakily(f, func() ([]callsheet.Execution, error) { return f.Store.Reclaim(ctx, limit, rung) })
 }
 
 // Three nodes on one Store are started and stopped at random, the Store fails at random, and somebody

@@ -42,8 +42,10 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 		if sch.MaxRuns > 0 {
 			left = sch.MaxRuns - sch.Runs
 		}
+		// Of several that are due, the planner will run the latest.
+		first := occurrencesUntil(times, sch.NextExecutionAt.Add(-sch.delay()), now().Add(-sch.delay())).latest
 		queue = append(queue, coming{
-			Occurrence: Occurrence{sch.ID, sch.NextExecutionAt.Add(-sch.delay()).In(zone)},
+			Occurrence: Occurrence{sch.ID, first.In(zone)},
 			next:       func(t time.Time) time.Time { return times.Next(t).In(zone) },
 			left:       left,
 		})

@@ -21,10 +21,11 @@ const (
 )
 
 // handle answers a ring: it claims the execution and sees one attempt through. A ring for an
-// execution that somebody else has, or that is not due, is nothing. Whatever panics here that has
-// not been caught nearer by, such as a host's log handler, ends this attempt and not the process;
-// its lease will run out.
+// execution that somebody else has, or that is not due, is nothing. Whatever panics here and has
+// not been caught nearer by ends this attempt and not the process; its lease will run out.
 func (n *node) handle(ctx context.Context, id string) {
+	n.answering.Add(1)
+	defer n.answering.Done()
 	_ = guard(func() error {
 		n.answer(ctx, id)
 		return nil
@@ -58,7 +59,7 @@ func (n *node) attempt(call Call, leaseLeft time.Duration) {
 		n.log.DebugContext(ctx, "attempt started", attrs(call.Execution)...)
 	}
 	n.leases.add(call, cancel, leaseLeft)
-	defer n.leases.remove(call.Execution)
+	defer n.leases.remove(call.Execution) // where record, which does it, is not reached
 	var outcome Outcome
 	err := isolate(func() error {
 		var result Result
@@ -147,6 +148,7 @@ func throttledInARow(e Execution) int {
 
 // record writes an outcome, and tells of it. ctx carries values only: it may have ended.
 func (n *node) record(ctx context.Context, call Call, o Outcome) {
+	n.leases.conclude(call.Execution, o)
 	ctx = context.WithoutCancel(ctx)
 	finishes, err := n.finish(ctx, n.lease, o)
 	// The Store's word is final: from here on nothing is held, however long telling takes.
@@ -177,13 +179,16 @@ func (n *node) recorded(ctx context.Context, call Call, o Outcome, finishes []Fi
 func (n *node) finish(ctx context.Context, patience time.Duration, outcomes ...Outcome) ([]Finish, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
+	for again := false; ; again = true {
 		var finishes []Finish
 		err := guard(func() (err error) {
 			finishes, err = n.store.Finish(ctx, outcomes)
 			return err
 		})
 		if err == nil && len(finishes) == len(outcomes) {
+			if again {
+				n.lookUp(ctx, outcomes, finishes)
+			}
 			return finishes, nil
 		}
 		if err == nil {
@@ -196,6 +201,27 @@ func (n *node) finish(ctx context.Context, patience time.Duration, outcomes ...O
 			timer.Stop()
 			return nil, err
 		}
+	}
+}
+
+// lookUp finds out whether outcomes that were refused had been written all the same, by an earlier
+// try whose answer was lost.
+func (n *node) lookUp(ctx context.Context, outcomes []Outcome, finishes []Finish) {
+	for i, f := range finishes {
+		if f.Err == nil {
+			continue
+		}
+		_ = guard(func() error {
+			e, err := n.store.Execution(ctx, outcomes[i].ExecutionID)
+			if err != nil {
+				return err
+			}
+			last, _ := e.Last()
+			if last.Fence == outcomes[i].Fence && last.Class == outcomes[i].Class && last.Error == outcomes[i].Error {
+				finishes[i] = Finish{Execution: e}
+			}
+			return nil
+		})
 	}
 }
 
@@ -239,23 +265,28 @@ func (n *node) tell(ctx context.Context, call Call, f Finish, o Outcome) {
 }
 
 // abandon hands back what is still held after the context of its work has ended and the grace is
-// over. Its Pipeline goes on for itself; the fence keeps it from recording anything.
+// over. Its Pipeline goes on for itself; the fence keeps it from recording anything. An attempt that has
+// come to its end, and could not be recorded yet, keeps its outcome.
 func (n *node) abandon() error {
 	held := n.leases.all()
-	left := []error{errors.New("workers did not return")}
 	if len(held) == 0 {
-		return left[0]
+		return nil
 	}
+	var left []error
 	outcomes := make([]Outcome, len(held))
 	for i, h := range held {
-		e := h.call.Execution
-		n.leases.remove(e)
-		outcomes[i] = newOutcome(h.call, Result{}, ErrStopping)
-		left = append(left, fmt.Errorf("pipeline did not return: schedule %q, execution %s", e.Schedule, e.ID))
+		outcome, concluded := n.leases.outcome(h)
+		if !concluded {
+			e := h.call.Execution
+			outcome = newOutcome(h.call, Result{}, ErrStopping)
+			left = append(left, fmt.Errorf("pipeline did not return: schedule %q, execution %s", e.Schedule, e.ID))
+		}
+		outcomes[i] = outcome
 	}
 	ctx := context.WithoutCancel(n.work)
-	finishes, err := n.finish(ctx, stopGrace, outcomes...)
+	finishes, err := n.finish(ctx, stopGrace/2, outcomes...)
 	for i, h := range held {
+		n.leases.remove(h.call.Execution)
 		var finish []Finish
 		if err == nil {
 			finish = finishes[i : i+1]

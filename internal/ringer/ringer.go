@@ -123,14 +123,26 @@ func (r *Ringer) hire() {
 
 func (r *Ringer) work(w *worker, id string) {
 	defer w.crew.gone.Done()
+	ended := false
+	defer func() {
+		if !ended { // by runtime.Goexit in handle: the place is free for another
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.working--
+			r.hired--
+			r.hire()
+		}
+	}()
 	for {
 		if w.crew.ctx.Err() != nil {
 			r.leave(id)
+			ended = true
 			return
 		}
 		w.crew.handle(id)
 		next, ok := r.next(w)
 		if !ok {
+			ended = true
 			return
 		}
 		id = next

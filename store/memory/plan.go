@@ -58,7 +58,7 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 }
 
 // Insert implements [callsheet.PlanStore].
-func (s *Store) Insert(ctx context.Context, e callsheet.Execution) (callsheet.Execution, error) {
+func (s *Store) Insert(ctx context.Context, e callsheet.Execution, rung time.Duration) (callsheet.Execution, error) {
 	if err := s.enter(ctx, "insert an execution"); err != nil {
 		return callsheet.Execution{}, err
 	}
@@ -77,7 +77,7 @@ func (s *Store) Insert(ctx context.Context, e callsheet.Execution) (callsheet.Ex
 	}
 	e = admitted(e, e.Schedule, now)
 	e.ScheduledAt = s.free(e.Schedule, e.ScheduledAt)
-	row := s.insert(e, now, callsheet.RingAgain)
+	row := s.insert(e, now, rung)
 	return cloneExecution(row.Execution), nil
 }
 

@@ -58,8 +58,8 @@ func (s *Store) Renew(ctx context.Context, r callsheet.RenewRequest) ([]callshee
 	now := clock()
 	renewals := make([]callsheet.Renewal, len(r.Held))
 	for i, held := range r.Held {
-		row, ok := s.held(held.ExecutionID, held.Fence)
-		if !ok {
+		row, ok := s.executions.byID[held.ExecutionID]
+		if !ok || !row.Held(held.Fence) {
 			renewals[i].Err = callsheet.ErrStaleFence
 			continue
 		}
@@ -107,7 +107,7 @@ func (s *Store) held(id string, fence int64) (*execution, bool) {
 }
 
 // Reclaim implements [callsheet.WorkStore].
-func (s *Store) Reclaim(ctx context.Context, limit int) ([]callsheet.Execution, error) {
+func (s *Store) Reclaim(ctx context.Context, limit int, rung time.Duration) ([]callsheet.Execution, error) {
 	if err := s.enter(ctx, "reclaim executions"); err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (s *Store) Reclaim(ctx context.Context, limit int) ([]callsheet.Execution, 
 	now := clock()
 	rows := s.expired(now, limitOf(limit))
 	for _, row := range rows {
-		s.apply(row, row.Finished(row.Lost(), now), now, callsheet.RingAgain)
+		s.apply(row, row.Finished(row.Lost(), now), now, rung)
 	}
 	return cloneExecutions(rows), nil
 }
@@ -154,7 +154,7 @@ func (s *Store) Cancel(ctx context.Context, executionID, reason string) (callshe
 }
 
 // Reopen implements [callsheet.WorkStore].
-func (s *Store) Reopen(ctx context.Context, executionID string) (callsheet.Execution, error) {
+func (s *Store) Reopen(ctx context.Context, executionID string, rung time.Duration) (callsheet.Execution, error) {
 	if err := s.enter(ctx, "reopen an execution"); err != nil {
 		return callsheet.Execution{}, err
 	}
@@ -173,7 +173,7 @@ func (s *Store) Reopen(ctx context.Context, executionID string) (callsheet.Execu
 		return callsheet.Execution{}, &callsheet.ConflictError{Ref: ref, Reason: "it is " + string(row.State) + ", not failed"}
 	}
 	now := clock()
-	s.apply(row, row.Reopened(schedule.MaxAttempts(), now), now, callsheet.RingAgain)
+	s.apply(row, row.Reopened(schedule.MaxAttempts(), now), now, rung)
 	return cloneExecution(row.Execution), nil
 }
 

@@ -100,7 +100,7 @@ func reopenCases() []testCase {
 func reopenFailed(t *trial) {
 	t.hasSchedule("s", func(s *callsheet.Schedule) { s.MaxRetries = 2 })
 	failed := t.hasFinished("s", callsheet.StateFailed)
-	e, err := t.Reopen(t.Context(), failed.ID)
+	e, err := t.Reopen(t.Context(), failed.ID, longLease)
 	require.NoError(t, err)
 	require.Equal(t, e, t.execution(e.ID), "Reopen was expected to return the execution as kept")
 	require.Equal(t, callsheet.StatePending, e.State)
@@ -126,16 +126,16 @@ func reopenOthers(t *trial) {
 		t.hasFinished("s", callsheet.StateSucceeded), t.hasFinished("s", callsheet.StateCancelled),
 	} {
 		before := t.execution(e.ID)
-		_, err := t.Reopen(t.Context(), e.ID)
+		_, err := t.Reopen(t.Context(), e.ID, longLease)
 		isConflict(t, callsheet.Ref{Kind: callsheet.KindExecution, ID: e.ID}, err)
 		require.Equal(t, before, t.execution(e.ID), "a refused Reopen was expected to change nothing")
 	}
-	_, err := t.Reopen(t.Context(), "absent")
+	_, err := t.Reopen(t.Context(), "absent", longLease)
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindExecution, ID: "absent"}, err)
 
 	failed := t.hasFinished("s", callsheet.StateFailed)
 	require.NoError(t, t.Schedules().Delete(t.Context(), "s"))
-	_, err = t.Reopen(t.Context(), failed.ID)
+	_, err = t.Reopen(t.Context(), failed.ID, longLease)
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindSchedule, ID: "s"}, err)
 	require.Equal(t, callsheet.StateFailed, t.execution(failed.ID).State)
 }

@@ -77,7 +77,7 @@ func copiesOfExecutions(t *trial) {
 	t.executions(callsheet.ExecutionQuery{States: []callsheet.State{callsheet.StateFailed}})[0].Attempts[0].Error = "forged"
 	t.surveys(callsheet.SurveyQuery{Limit: 1}).DeadLetters[0].Attempts[0].Error = "forged"
 	t.cancels(done.ID, "").Attempts[0].Error = "forged"
-	reopened, err := t.Reopen(t.Context(), done.ID)
+	reopened, err := t.Reopen(t.Context(), done.ID, longLease)
 	require.NoError(t, err)
 	reopened.Attempts[0].Error = "forged"
 	call := t.claims(done.ID, longLease)
@@ -114,7 +114,7 @@ func doneContext(t *trial) {
 			return err
 		},
 		"Plan":   func() error { _, err := t.Plan(ctx, callsheet.PlanRequest{Decide: runOnce(time.Time{})}); return err },
-		"Insert": func() error { _, err := t.Insert(ctx, newExecution("s", ago(time.Minute), 4)); return err },
+		"Insert": func() error { _, err := t.Insert(ctx, newExecution("s", ago(time.Minute), 4), longLease); return err },
 		"Ring":   func() error { _, err := t.Ring(ctx, callsheet.RingRequest{}); return err },
 		"Claim": func() error {
 			_, err := t.Claim(ctx, callsheet.ClaimRequest{ExecutionIDs: []string{pending.ID}, Worker: "w", Lease: longLease})
@@ -128,9 +128,9 @@ func doneContext(t *trial) {
 			_, err := t.Finish(ctx, []callsheet.Outcome{{ExecutionID: running.ID, Fence: running.Fence, State: callsheet.StateSucceeded}})
 			return err
 		},
-		"Reclaim":    func() error { _, err := t.Reclaim(ctx, 10); return err },
+		"Reclaim":    func() error { _, err := t.Reclaim(ctx, 10, longLease); return err },
 		"Cancel":     func() error { _, _, err := t.Cancel(ctx, pending.ID, ""); return err },
-		"Reopen":     func() error { _, err := t.Reopen(ctx, failed.ID); return err },
+		"Reopen":     func() error { _, err := t.Reopen(ctx, failed.ID, longLease); return err },
 		"Execution":  func() error { _, err := t.Execution(ctx, pending.ID); return err },
 		"Executions": func() error { _, err := t.Executions(ctx, callsheet.ExecutionQuery{}); return err },
 		"Tally":      func() error { _, _, err := t.Tally(ctx, callsheet.StatsQuery{}); return err },

@@ -116,7 +116,7 @@ func executionsPaged(t *trial) {
 			q.After = page.Next
 			last := page.Items[len(page.Items)-1]
 			for _, at := range []time.Time{last.ScheduledAt.Add(time.Second), last.ScheduledAt.Add(-time.Second), last.ScheduledAt} {
-				_, err := t.Insert(t.Context(), newExecution("a", at, 4))
+				_, err := t.Insert(t.Context(), newExecution("a", at, 4), longLease)
 				require.NoError(t, err)
 			}
 		}

@@ -241,7 +241,7 @@ func insertMovesKey(t *trial) {
 	for i := range 3 {
 		given := newExecution("s", at, 4)
 		given.Trigger = callsheet.TriggerManual
-		e, err := t.Insert(t.Context(), given)
+		e, err := t.Insert(t.Context(), given, longLease)
 		require.NoError(t, err)
 		want := at.Add(time.Duration(i+1) * time.Microsecond)
 		require.True(t, e.ScheduledAt.Equal(want), "the next free microsecond was expected: %s, not %s", want, e.ScheduledAt)
@@ -249,7 +249,7 @@ func insertMovesKey(t *trial) {
 		require.Equal(t, callsheet.TriggerManual, e.Trigger)
 		require.Equal(t, e, t.execution(e.ID), "Insert was expected to return the execution as kept")
 	}
-	e, err := t.Insert(t.Context(), newExecution("other", at, 4))
+	e, err := t.Insert(t.Context(), newExecution("other", at, 4), longLease)
 	require.NoError(t, err)
 	require.True(t, e.ScheduledAt.Equal(at), "another schedule's executions were expected not to be in the way")
 
@@ -260,7 +260,7 @@ func insertMovesKey(t *trial) {
 	var wg sync.WaitGroup
 	for i := range inserters {
 		wg.Go(func() {
-			e, err := t.Insert(t.Context(), newExecution("s", now, 4))
+			e, err := t.Insert(t.Context(), newExecution("s", now, 4), longLease)
 			times[i], errs[i] = e.ScheduledAt, err
 		})
 	}
@@ -274,7 +274,7 @@ func insertMovesKey(t *trial) {
 }
 
 func insertNeedsSchedule(t *trial) {
-	_, err := t.Insert(t.Context(), newExecution("absent", ago(time.Minute), 4))
+	_, err := t.Insert(t.Context(), newExecution("absent", ago(time.Minute), 4), longLease)
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindSchedule, ID: "absent"}, err)
 	require.Empty(t, t.executions(callsheet.ExecutionQuery{}))
 }

@@ -23,7 +23,7 @@ func ringNotTwice(t *trial) {
 	t.plans(10, runOnce(time.Time{}))
 	t.hasPending("s")
 	failed := t.hasFinished("s", callsheet.StateFailed)
-	_, err := t.Reopen(t.Context(), failed.ID)
+	_, err := t.Reopen(t.Context(), failed.ID, longLease)
 	require.NoError(t, err)
 	result := t.rings(longLease)
 	require.Empty(t, result.IDs, "what Plan, Insert and Reopen returned was expected to count as rung")

@@ -94,7 +94,7 @@ func skipped(d callsheet.Due, at time.Time, reason string, gap *callsheet.Gap) c
 // hasPending inserts an execution of the Schedule.
 func (t *trial) hasPending(schedule string) callsheet.Execution {
 	t.Helper()
-	e, err := t.Insert(t.Context(), newExecution(schedule, t.now(), 4))
+	e, err := t.Insert(t.Context(), newExecution(schedule, t.now(), 4), longLease)
 	require.NoError(t, err, "Insert was expected to take an execution of schedule %q", schedule)
 	return e
 }
@@ -153,7 +153,7 @@ func (t *trial) triesToRenew(id string, fence int64, lease time.Duration) callsh
 
 func (t *trial) reclaims() []callsheet.Execution {
 	t.Helper()
-	lost, err := t.Reclaim(t.Context(), 100)
+	lost, err := t.Reclaim(t.Context(), 100, longLease)
 	require.NoError(t, err)
 	return lost
 }

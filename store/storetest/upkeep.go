@@ -139,7 +139,7 @@ func surveyDeadLetters(t *trial) {
 	survey := t.surveys(callsheet.SurveyQuery{Limit: 2})
 	require.Equal(t, ids(failed[:2]), ids(survey.DeadLetters), "those that failed first were expected first")
 	require.Equal(t, 3, survey.DeadLetterCount)
-	_, err := t.Reopen(t.Context(), failed[0].ID)
+	_, err := t.Reopen(t.Context(), failed[0].ID, longLease)
 	require.NoError(t, err)
 	survey = t.surveys(callsheet.SurveyQuery{Limit: 2})
 	require.Equal(t, ids(failed[1:]), ids(survey.DeadLetters), "a reopened execution was expected to be dead no more")

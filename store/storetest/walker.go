@@ -114,9 +114,6 @@ func (w *walker) renew() {
 	}
 	renewal := w.triesToRenew(e.ID, e.Fence, longLease)
 	require.Equal(w, e.State != callsheet.StateRunning, renewal.Err != nil, "only what is running was expected to be renewed")
-	if renewal.Err != nil {
-		w.stale++
-	}
 }
 
 func (w *walker) cancel() {
@@ -130,7 +127,7 @@ func (w *walker) reopen() {
 	if !ok {
 		return
 	}
-	if _, err := w.Reopen(w.Context(), e.ID); e.State != callsheet.StateFailed {
+	if _, err := w.Reopen(w.Context(), e.ID, longLease); e.State != callsheet.StateFailed {
 		require.Error(w, err, "an execution that is %s was expected not to be reopened", e.State)
 	}
 }
