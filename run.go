@@ -30,15 +30,15 @@ type node struct {
 	stopWork  context.CancelCauseFunc
 	alarm     *alarm
 	leases    *leases
-	answering sync.WaitGroup // calls of handle
-	findings  string         // what the monitor reported last; used by its job only
+	answering underWay // calls of handle
+	findings  string   // what the monitor reported last; used by its job only
 }
 
 // Run implements Runner.
 func (s *scheduler) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(ErrStopping)
-	n := &node{scheduler: s, work: work, stopWork: stopWork, alarm: newAlarm(), leases: newLeases()}
+	n := &node{scheduler: s, work: work, stopWork: stopWork, alarm: newAlarm(), leases: newLeases(), answering: newUnderWay()}
 	if !s.node.CompareAndSwap(nil, n) {
 		return ErrRunning
 	}
@@ -58,7 +58,7 @@ func (s *scheduler) Run(ctx context.Context) error {
 	defer stopKeeping()
 	renewing := begin("renew leases", func() error { n.keepLeases(keep); return nil })
 	working := begin("run queue", func() error {
-		defer n.answering.Wait()
+		defer n.answering.wait()
 		defer stop()
 		err := guard(func() error { return s.queue.Run(ctx, n.handle) })
 		if err == nil && ctx.Err() == nil {
@@ -259,6 +259,37 @@ func (n *node) retain(ctx context.Context) error {
 		n.log.InfoContext(ctx, "old executions pruned", slog.Int("executions", total))
 	}
 	return nil
+}
+
+// underWay counts calls that are under way. Unlike a sync.WaitGroup it may be waited for while new
+// ones begin, as a Queue that ends badly may have them.
+type underWay struct {
+	calls *int       // guarded by none.L
+	none  *sync.Cond // signalled when calls falls to zero
+}
+
+func newUnderWay() underWay { return underWay{new(int), sync.NewCond(new(sync.Mutex))} }
+
+func (u underWay) begin() {
+	u.none.L.Lock()
+	defer u.none.L.Unlock()
+	*u.calls++
+}
+
+func (u underWay) end() {
+	u.none.L.Lock()
+	defer u.none.L.Unlock()
+	if *u.calls--; *u.calls == 0 {
+		u.none.Broadcast()
+	}
+}
+
+func (u underWay) wait() {
+	u.none.L.Lock()
+	defer u.none.L.Unlock()
+	for *u.calls > 0 {
+		u.none.Wait()
+	}
 }
 
 // An alarm rings at the earliest of the times it was set to, and goes on ringing until it is stopped.

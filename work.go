@@ -24,8 +24,8 @@ const (
 // execution that somebody else has, or that is not due, is nothing. Whatever panics here and has
 // not been caught nearer by ends this attempt and not the process; its lease will run out.
 func (n *node) handle(ctx context.Context, id string) {
-	n.answering.Add(1)
-	defer n.answering.Done()
+	n.answering.begin()
+	defer n.answering.end()
 	_ = guard(func() error {
 		n.answer(ctx, id)
 		return nil
