@@ -57,8 +57,8 @@
 // The package example is a whole program. [Scheduler] lists everything else there is to ask for.
 //
 // Nothing happens before Run or Plan is called: New starts no goroutine, and there is no global
-// state. Everything that Run started has ended when it returns, unless a host's Pipeline does not
-// heed its context, which Run then reports.
+// state. Everything that Run started has ended when it returns, unless something of the host's does
+// not end when it is told to, which Run then reports.
 //
 // # Testing
 //
