@@ -35,16 +35,16 @@ func (s *scheduler) Schedules() Collection[Schedule] {
 
 // The prepare functions fill in defaults and then check, so that what enters the Store is whole.
 
-func prepareSource(_ context.Context, src *Source) error { return checkSource(*src) }
+func prepareSource(src *Source) error { return checkSource(*src) }
 
-func prepareRequest(_ context.Context, r *Request) error {
+func prepareRequest(r *Request) error {
 	if r.Method == "" {
 		r.Method = "GET"
 	}
 	return checkRequest(*r)
 }
 
-func prepareExtract(_ context.Context, x *Extract) error {
+func prepareExtract(x *Extract) error {
 	if err := checkExtract(*x); err != nil {
 		return err
 	}
@@ -52,14 +52,14 @@ func prepareExtract(_ context.Context, x *Extract) error {
 	return nil
 }
 
-func (s *scheduler) prepareDelivery(_ context.Context, d *Delivery) error {
+func (s *scheduler) prepareDelivery(d *Delivery) error {
 	if d.Mode == "" {
 		d.Mode = Append
 	}
 	return s.checkDelivery(*d)
 }
 
-func (s *scheduler) prepareSchedule(_ context.Context, sch *Schedule) error {
+func (s *scheduler) prepareSchedule(sch *Schedule) error {
 	if sch.Type == "" {
 		switch {
 		case sch.Cron != "":
@@ -108,7 +108,7 @@ func (s *scheduler) prepareSchedule(_ context.Context, sch *Schedule) error {
 type collection[T Definition, P Entity[T]] struct {
 	s       *scheduler
 	kept    Collection[T]
-	prepare func(context.Context, *T) error
+	prepare func(*T) error
 }
 
 // Create implements Collection.
@@ -155,7 +155,7 @@ func (c collection[T, P]) List(ctx context.Context, q Query) (Page[T], error) {
 
 // checked prepares item, and reports unknown references together with everything else.
 func (c collection[T, P]) checked(ctx context.Context, item *T) error {
-	err := c.prepare(ctx, item)
+	err := c.prepare(item)
 	return errors.Join(append(unjoin(err), c.s.unknownReferences(ctx, P(item).Meta(), nil)...)...)
 }
 
@@ -213,11 +213,11 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 	bad := &faults{}
 	known := map[Ref]bool{}
 	prepared := Sheet{
-		Sources:    prepareAll(ctx, bad, known, sheet.Sources, prepareSource),
-		Requests:   prepareAll(ctx, bad, known, sheet.Requests, prepareRequest),
-		Extracts:   prepareAll(ctx, bad, known, sheet.Extracts, prepareExtract),
-		Deliveries: prepareAll(ctx, bad, known, sheet.Deliveries, s.prepareDelivery),
-		Schedules:  prepareAll(ctx, bad, known, sheet.Schedules, s.prepareSchedule),
+		Sources:    prepareAll(bad, known, sheet.Sources, prepareSource),
+		Requests:   prepareAll(bad, known, sheet.Requests, prepareRequest),
+		Extracts:   prepareAll(bad, known, sheet.Extracts, prepareExtract),
+		Deliveries: prepareAll(bad, known, sheet.Deliveries, s.prepareDelivery),
+		Schedules:  prepareAll(bad, known, sheet.Schedules, s.prepareSchedule),
 	}
 	checkReferences(ctx, s, bad, known, prepared.Requests)
 	checkReferences(ctx, s, bad, known, prepared.Schedules)
@@ -240,11 +240,11 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 }
 
 // prepareAll returns prepared copies of items, and notes their faults and names.
-func prepareAll[T Definition, P interface{ Entity[T] }](ctx context.Context, bad *faults, known map[Ref]bool, items []T, prepare func(context.Context, P) error) []T {
+func prepareAll[T Definition, P interface{ Entity[T] }](bad *faults, known map[Ref]bool, items []T, prepare func(P) error) []T {
 	prepared := make([]T, len(items))
 	for i, item := range items {
 		p := P(&item)
-		for _, err := range unjoin(prepare(ctx, p)) {
+		for _, err := range unjoin(prepare(p)) {
 			bad.add(err)
 		}
 		ref := p.Meta().Ref()
