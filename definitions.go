@@ -195,17 +195,12 @@ func (s *scheduler) unknownReferences(ctx context.Context, m Meta, known map[Ref
 		}
 		switch {
 		case isNotFound(err):
-			f.add(unknownReference(m.Ref(), use))
+			f.add(UnknownReference(m.Ref(), use))
 		case err != nil:
 			f.add(fmt.Errorf("read %s: %w", use, err))
 		}
 	}
 	return f.all
-}
-
-func unknownReference(of, to Ref) error {
-	return &ValidationError{Ref: of, Field: string(to.Kind), Value: to.ID,
-		Rule: fmt.Sprintf("must name one that is there: no %s has this ID", to.Kind)}
 }
 
 // Define implements Definer.
@@ -266,12 +261,12 @@ func checkReferences[T Definition, P Entity[T]](ctx context.Context, s *schedule
 }
 
 func isNotFound(err error) bool {
-	var notFound *NotFoundError
-	return errors.As(err, &notFound)
+	_, ok := errors.AsType[*NotFoundError](err)
+	return ok
 }
 
 // isGone reports whether err says that a thing is not there, or not in that state, any more.
 func isGone(err error) bool {
-	var conflict *ConflictError
-	return isNotFound(err) || errors.As(err, &conflict)
+	_, conflict := errors.AsType[*ConflictError](err)
+	return conflict || isNotFound(err)
 }

@@ -66,6 +66,13 @@ func ValidationErrors(err error) []*ValidationError {
 	return all
 }
 
+// UnknownReference returns the fault of a Definition that refers to what is not there. Stores
+// use it so that all say it alike.
+func UnknownReference(of, to Ref) *ValidationError {
+	return &ValidationError{Ref: of, Field: string(to.Kind), Value: to.ID,
+		Rule: fmt.Sprintf("must name one that is there: no %s has this ID", to.Kind)}
+}
+
 // A NotFoundError says that there is no such thing.
 type NotFoundError struct{ Ref }
 

@@ -150,7 +150,7 @@ func (n *node) keepLeases(ctx context.Context) {
 			return
 		case <-n.leases.some:
 		}
-		for held := n.leases.all(); len(held) > 0; held = n.leases.all() {
+		for {
 			timer := time.NewTimer(n.lease / 3)
 			select {
 			case <-ctx.Done():
@@ -158,15 +158,16 @@ func (n *node) keepLeases(ctx context.Context) {
 				return
 			case <-timer.C:
 			}
-			n.renew(ctx, n.leases.all())
+			held := n.leases.all()
+			if len(held) == 0 {
+				break
+			}
+			n.renew(ctx, held)
 		}
 	}
 }
 
 func (n *node) renew(ctx context.Context, holdings []*holding) {
-	if len(holdings) == 0 {
-		return
-	}
 	request := RenewRequest{Lease: n.lease, Held: make([]Held, len(holdings))}
 	for i, h := range holdings {
 		request.Held[i] = Held{h.call.Execution.ID, h.call.Execution.Fence}

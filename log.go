@@ -112,8 +112,7 @@ func panicSite() string {
 
 // stackOf returns the stack of the panic in err; empty if it is none.
 func stackOf(err error) string {
-	var p *PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
 		return p.Stack
 	}
 	return ""

@@ -184,13 +184,15 @@ func WithPlanInterval(d time.Duration) Option {
 // WithRetention sets how long executions that are over are kept. See [DefaultRetention].
 func WithRetention(r Retention) Option {
 	return func(s *settings) error {
-		for state, age := range r.ages() {
-			if age < 0 {
-				return &ValidationError{Field: "WithRetention", Value: age.String(), Rule: fmt.Sprintf("must not be negative for %s; zero keeps for ever", state)}
+		var bad faults
+		ages := r.ages()
+		for _, state := range States() {
+			if age := ages[state]; age < 0 {
+				bad.field("WithRetention", age, "must not be negative for %s; zero keeps for ever", state)
 			}
 		}
 		s.retention = r
-		return nil
+		return bad.err()
 	}
 }
 

@@ -21,23 +21,19 @@ const (
 func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 	var report PlanReport
 	p := planner{s: s, memo: map[timingKey]occurrences{}}
-	request := PlanRequest{Limit: planBatch, Decide: p.decide}
-	serves := s.serves()
-	if serves {
-		request.RingAgain = RingAgain
-	}
+	request := PlanRequest{Limit: planBatch, Decide: p.decide, RingAgain: s.rung()}
 	for range maxBatches {
 		result, err := s.store.Plan(ctx, request)
 		if err != nil {
 			return report, fmt.Errorf("plan: %w", err)
 		}
-		s.planned(ctx, result.Executions, serves, &report)
+		s.planned(ctx, result.Executions, &report)
 		report.Wake = result.Wake
 		if result.Schedules < planBatch {
 			break
 		}
 	}
-	if !serves {
+	if !s.serves() {
 		return report, nil
 	}
 	wake := report.Wake
@@ -57,16 +53,14 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 }
 
 // planned rings for new executions first, and tells of them after.
-func (s *scheduler) planned(ctx context.Context, executions []Execution, serves bool, report *PlanReport) {
+func (s *scheduler) planned(ctx context.Context, executions []Execution, report *PlanReport) {
 	ids := make([]string, 0, len(executions))
 	for _, e := range executions {
 		if e.State == StatePending {
 			ids = append(ids, e.ID)
 		}
 	}
-	if serves {
-		s.ring(ctx, ids...)
-	}
+	s.ring(ctx, ids...)
 	report.Planned += len(ids)
 	report.Skipped += len(executions) - len(ids)
 	debug := s.log.Enabled(ctx, slog.LevelDebug)

@@ -30,8 +30,8 @@ type node struct {
 	stopWork  context.CancelCauseFunc
 	alarm     *alarm
 	leases    *leases
-	answering underWay // calls of handle
-	findings  string   // what the monitor reported last; used by its job only
+	answering *underWay // calls of handle
+	findings  string    // what the monitor reported last; used by its job only
 }
 
 // Run implements Runner.
@@ -264,30 +264,35 @@ func (n *node) retain(ctx context.Context) error {
 // underWay counts calls that are under way. Unlike a sync.WaitGroup it may be waited for while new
 // ones begin, as a Queue that ends badly may have them.
 type underWay struct {
-	calls *int       // guarded by none.L
-	none  *sync.Cond // signalled when calls falls to zero
+	mu    sync.Mutex
+	calls int        // guarded by mu
+	none  *sync.Cond // of mu; signalled when calls falls to zero
 }
 
-func newUnderWay() underWay { return underWay{new(int), sync.NewCond(new(sync.Mutex))} }
-
-func (u underWay) begin() {
-	u.none.L.Lock()
-	defer u.none.L.Unlock()
-	*u.calls++
+func newUnderWay() *underWay {
+	u := &underWay{}
+	u.none = sync.NewCond(&u.mu)
+	return u
 }
 
-func (u underWay) end() {
-	u.none.L.Lock()
-	defer u.none.L.Unlock()
-	if *u.calls--; *u.calls == 0 {
+func (u *underWay) begin() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls++
+}
+
+func (u *underWay) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.calls--; u.calls == 0 {
 		u.none.Broadcast()
 	}
 }
 
-func (u underWay) wait() {
-	u.none.L.Lock()
-	defer u.none.L.Unlock()
-	for *u.calls > 0 {
+func (u *underWay) wait() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for u.calls > 0 {
 		u.none.Wait()
 	}
 }

@@ -27,8 +27,8 @@ type Store interface {
 // A DefinitionStore keeps Sources, Requests, Extracts, Deliveries and Schedules. What comes in
 // has been validated, but for what only the Store can judge: IDs taken, versions, references.
 type DefinitionStore interface {
-	// The collections keep the promises of [Collection]. A reference to what is not there is a
-	// [*ValidationError]. Deleting a Schedule cancels its pending executions (ReasonDeleted),
+	// The collections keep the promises of [Collection]. A reference to what is not there is an
+	// [UnknownReference]. Deleting a Schedule cancels its pending executions (ReasonDeleted),
 	// asks its running ones to stop, and leaves its history until that is pruned.
 	//
 	// The state of a Schedule that is created is [Schedule.Defined], of one that is edited

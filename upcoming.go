@@ -43,7 +43,8 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 			left = sch.MaxRuns - sch.Runs
 		}
 		// Of several that are due, the planner will run the latest.
-		first := occurrencesUntil(times, sch.NextExecutionAt.Add(-sch.delay()), now().Add(-sch.delay())).latest
+		delay := sch.delay()
+		first := occurrencesUntil(times, sch.NextExecutionAt.Add(-delay), now().Add(-delay)).latest
 		queue = append(queue, coming{
 			Occurrence: Occurrence{sch.ID, first.In(zone)},
 			next:       func(t time.Time) time.Time { return times.Next(t).In(zone) },

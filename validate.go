@@ -3,8 +3,9 @@ package callsheet
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/callsheet-go/callsheet/extract"
@@ -39,6 +40,12 @@ func (f *faults) notNegative(field string, d time.Duration) {
 	}
 }
 
+func (f *faults) wholeSecond(field string, t time.Time) {
+	if t.Nanosecond() != 0 {
+		f.field(field, t.Format(time.RFC3339Nano), "must be on a whole second")
+	}
+}
+
 func (f *faults) err() error { return errors.Join(f.all...) }
 
 // meta checks what is common to all Definitions.
@@ -49,7 +56,8 @@ func (f *faults) meta(m Meta, name string) {
 	if len(name) > 256 {
 		f.field("name", name[:32]+"…", "must have at most 256 bytes")
 	}
-	for key, value := range m.Labels {
+	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
+		value := m.Labels[key]
 		if key == "" || len(key) > 64 || len(value) > 256 {
 			f.field("labels."+key, value, "must have a key of 1 to 64 bytes and a value of at most 256")
 		}
@@ -81,8 +89,7 @@ func checkRequest(r Request) error {
 
 func (f *faults) fetchFaults(r fetch.Request) {
 	for _, e := range unjoin(r.Validate()) {
-		var fault *fetch.FaultError
-		if errors.As(e, &fault) {
+		if fault, ok := errors.AsType[*fetch.FaultError](e); ok {
 			e = &ValidationError{Ref: f.ref, Field: fault.Field, Value: fault.Value, Rule: fault.Rule}
 		}
 		f.add(e)
@@ -93,8 +100,7 @@ func checkExtract(x Extract) error {
 	f := faults{ref: Ref{KindExtract, x.ID}}
 	f.meta(x.Meta(), x.Name)
 	for _, e := range unjoin(x.Mapping().Validate()) {
-		var fault *extract.FaultError
-		if errors.As(e, &fault) {
+		if fault, ok := errors.AsType[*extract.FaultError](e); ok {
 			e = &ValidationError{Ref: f.ref, Field: fault.Field, Value: fault.Value, Rule: fault.Rule}
 		}
 		f.add(e)
@@ -136,7 +142,7 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 		f.field("max_retry_delay", sch.MaxRetryDelay, "must not be shorter than retry_delay (%s)", sch.RetryDelay)
 	}
 	if sch.PauseAfterFailures < 0 {
-		f.field("pause_after_failures", strconv.Itoa(sch.PauseAfterFailures), "must not be negative")
+		f.field("pause_after_failures", sch.PauseAfterFailures, "must not be negative")
 	}
 	return f.err()
 }
@@ -166,11 +172,8 @@ func (s *scheduler) checkTimes(f *faults, sch Schedule, zone string) {
 	case sch.Type != TypeInterval && sch.Every != 0:
 		f.field("every", sch.Every, "must be zero for a schedule of type %q", sch.Type)
 	}
-	for field, t := range map[string]time.Time{"start_at": sch.StartAt, "end_at": sch.EndAt} {
-		if t.Nanosecond() != 0 {
-			f.field(field, t.Format(time.RFC3339Nano), "must be on a whole second")
-		}
-	}
+	f.wholeSecond("start_at", sch.StartAt)
+	f.wholeSecond("end_at", sch.EndAt)
 	if sch.Type == TypeOnce && sch.StartAt.IsZero() {
 		f.field("start_at", "", "must be the time at which the schedule runs")
 	}

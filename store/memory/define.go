@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/callsheet-go/callsheet"
 )
@@ -82,10 +81,7 @@ func (s *Store) unknown(meta callsheet.Meta, within map[callsheet.Ref]bool) erro
 		if ref.ID != "" && (within[ref] || s.has(ref)) {
 			continue
 		}
-		faults = append(faults, &callsheet.ValidationError{
-			Ref: meta.Ref(), Field: string(ref.Kind), Value: ref.ID,
-			Rule: fmt.Sprintf("must name one that is there: no %s has this ID", ref.Kind),
-		})
+		faults = append(faults, callsheet.UnknownReference(meta.Ref(), ref))
 	}
 	return errors.Join(faults...)
 }
