@@ -103,13 +103,13 @@ func BenchmarkPlan(b *testing.B) {
 				before := heap()
 				store := memory.New()
 				sched := newSchedulerOn(b, store, succeed)
-				defineMany(b, sched, n, "0 0 1 1 *")
+				defineMany(b, sched, n, "* * * * *")
 				perSchedule = float64(heap()-before) / float64(n)
-				due := time.Now().UTC().Truncate(time.Second)
+				due := time.Now().UTC().Truncate(time.Minute)
 				for i := range n {
-					_, err := store.ChangeSchedule(b.Context(), fmt.Sprintf("s%06d", i), func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-						s.NextExecutionAt = due
-						return s.ScheduleState, nil
+					_, err := store.ChangeSchedule(b.Context(), fmt.Sprintf("s%06d", i), func(s callsheet.Schedule, _ time.Time) (callsheet.Decision, error) {
+						s.NextExecutionAt, s.PlannedUntil = due, due.Add(-time.Second)
+						return callsheet.Decision{State: s.ScheduleState}, nil
 					})
 					require.NoError(b, err)
 				}

@@ -75,6 +75,24 @@ func (s *scheduler) prepareSchedule(sch *Schedule) error {
 	}
 	// The same time in another zone, or with a monotonic reading, is no edit.
 	sch.StartAt, sch.EndAt = sch.StartAt.Round(0).UTC(), sch.EndAt.Round(0).UTC()
+	if sch.Overlap == "" {
+		sch.Overlap = OverlapSkip
+	}
+	if sch.Misfire == "" {
+		sch.Misfire = MisfireLatest
+	}
+	if sch.MisfireGrace == 0 {
+		sch.MisfireGrace = DefaultMisfireGrace
+	}
+	if sch.MisfireWindow == 0 {
+		sch.MisfireWindow = max(DefaultMisfireWindow, sch.MisfireGrace)
+	}
+	if sch.MisfireLimit == 0 {
+		sch.MisfireLimit = DefaultMisfireLimit
+	}
+	if sch.OnResume == "" {
+		sch.OnResume = ResumeSkip
+	}
 	if sch.MaxRetries == 0 {
 		sch.MaxRetries = DefaultMaxRetries
 	}
@@ -94,14 +112,9 @@ func (s *scheduler) prepareSchedule(sch *Schedule) error {
 	if sch.Description, err = s.describe(*sch); err != nil {
 		return err
 	}
-	// What the Store makes of it, it decides by the row as it is: see Schedule.Edited.
-	sch.ScheduleState = ScheduleState{Status: StatusActive}
-	from := now()
-	if sch.Type == TypeOnce {
-		from = time.Time{} // its time may have passed; for who has never planned it, it is due
-	}
-	sch.NextExecutionAt, err = s.nextAfter(*sch, from)
-	return err
+	// The Store has the last word on the state; this is to know when to wake.
+	sch.ScheduleState = sch.Defined(now())
+	return nil
 }
 
 // collection puts validation, defaults and logging before a Store's Collection.

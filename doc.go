@@ -23,10 +23,11 @@
 //
 // Plan: when a schedule falls due, the Store inserts one execution and moves the schedule on, in
 // one transaction. An execution is unique per schedule and scheduled time, so that however many
-// nodes plan, none fires twice. What will not run is a row too, with a reason: it is skipped
-// because the execution before is still open, be it that it runs or that it waits for a retry (overlap),
-// or because nobody planned it in time (missed; many are one row with a count, and the latest is
-// run).
+// nodes plan, none fires twice. What will not run is a row too, with a reason. Policies of the
+// schedule decide: what if the execution before is still open, be it that it runs or that it waits for a retry
+// ([Overlap]); what if nobody planned the occurrence in time ([Misfire]; many are one row with a
+// count, and the latest is run); what of those that fell due during a pause ([OnResume]).
+// Explain tells of each occurrence what became of it, Backfill runs what was not run.
 //
 // Ring: the Queue carries the execution's ID to a worker. It is a doorbell; a ring that is lost
 // is rung again ten seconds later.

@@ -148,6 +148,71 @@ func ExampleViewer_upcoming() {
 	// rates 06:00:00 Europe/Berlin
 }
 
+// A schedule's policies, each with its default where it is left out.
+func ExampleSchedule_policies() {
+	sched, _ := callsheet.New(memory.New(), callsheet.WithDestination("memory", destmemory.New()))
+	ctx := context.Background()
+	_ = sched.Define(ctx, exampleSheet("https://bank.example"))
+	orders, err := sched.Schedules().Create(ctx, callsheet.Schedule{
+		ID: "orders", Cron: "0 * * * *", Request: "latest",
+		Overlap:       callsheet.OverlapQueueOne, // an hour's poll waits for the one before
+		Misfire:       callsheet.MisfireAll,      // and each hour is wanted, also after an outage,
+		MisfireWindow: 48 * time.Hour,            // but not what is older than two days
+	})
+	fmt.Println(orders.Overlap, orders.Misfire, orders.MisfireLimit, orders.MisfireGrace, orders.MisfireWindow, orders.OnResume, err)
+	// Output:
+	// queue_one all 100 1m0s 48h0m0s skip <nil>
+}
+
+// Explain tells of each occurrence by which rule it is, here where clocks change.
+func ExampleViewer_explain() {
+	sched, _ := callsheet.New(memory.New(), callsheet.WithDestination("memory", destmemory.New()))
+	ctx := context.Background()
+	sheet := exampleSheet("https://bank.example")
+	sheet.Schedules[0].Cron = "30 2 * * *"
+	_ = sched.Define(ctx, sheet)
+	for _, from := range []time.Time{time.Date(2040, 3, 24, 12, 0, 0, 0, time.UTC), time.Date(2040, 10, 27, 12, 0, 0, 0, time.UTC)} {
+		occurrences, _ := sched.Explain(ctx, "rates", from, from.AddDate(0, 0, 2))
+		for _, o := range occurrences {
+			fmt.Println(o)
+		}
+	}
+	// Output:
+	// 2040-03-25 03:00:00 +0200 CEST: runs (moved out of a gap: 02:30 +0100 is skipped)
+	// 2040-03-26 02:30:00 +0200 CEST: runs
+	// 2040-10-28 02:30:00 +0200 CEST: runs (first of a repeat)
+	// 2040-10-29 02:30:00 +0100 CET: runs
+}
+
+// Backfill runs what was not run: here the days before the schedule was there.
+func ExampleController_backfill() {
+	api := exampleAPI()
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	left := 3
+	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithDestination("memory", destmemory.New()),
+		callsheet.WithObserver(func(_ context.Context, e callsheet.Execution) {
+			fmt.Println(e.ScheduledAt.Format(time.DateOnly), e.Trigger, e.State)
+			if left--; left == 0 {
+				stop()
+			}
+		}))
+	_ = sched.Define(ctx, exampleSheet(api.URL))
+	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range 2 { // the second finds nothing to do
+		report, err := sched.Backfill(ctx, "rates", from, from.AddDate(0, 0, 3))
+		fmt.Println(report.Planned, "planned,", report.Left, "left,", err)
+	}
+	_ = sched.Run(ctx)
+	// Output:
+	// 3 planned, 0 left, <nil>
+	// 0 planned, 3 left, <nil>
+	// 2026-01-01 backfill succeeded
+	// 2026-01-02 backfill succeeded
+	// 2026-01-03 backfill succeeded
+}
+
 // Statistics and the monitor's report tell how things are. Run's context has ended when it
 // returns; look with another.
 func ExampleViewer_stats() {

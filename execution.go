@@ -40,6 +40,7 @@ type Trigger string
 const (
 	TriggerSchedule Trigger = "schedule" // an occurrence of the Schedule
 	TriggerManual   Trigger = "manual"   // a call of Execute
+	TriggerBackfill Trigger = "backfill" // an occurrence that a call of Backfill planned afterwards
 )
 
 // Reasons why an execution is in its state, beyond what the state says. A cancellation carries
@@ -48,6 +49,10 @@ const (
 	ReasonOverlap     = "overlap"           // skipped: the execution before was still pending or running
 	ReasonBlackout    = "blackout"          // skipped: it fell into one of the Schedule's Blackouts
 	ReasonMissed      = "missed"            // skipped: nobody planned these occurrences in time; see Gap
+	ReasonPaused      = "paused"            // skipped: the Schedule was paused; see Gap
+	ReasonSuperseded  = "superseded"        // skipped or cancelled: the Schedule's times were edited
+	ReasonOvertaken   = "overtaken"         // cancelled: the next occurrence took its place
+	ReasonWaits       = "waits"             // pending: an execution of the same Schedule comes before it
 	ReasonUnplannable = "cannot be planned" // skipped: its next time could not be computed
 	ReasonRetry       = "retry"             // pending: the last attempt failed, another is due
 	ReasonThrottled   = "throttled"         // pending: the API asked to wait
@@ -56,7 +61,7 @@ const (
 	ReasonExhausted   = "attempts spent"    // failed
 	ReasonPermanent   = "not retryable"     // failed
 	ReasonCancelled   = "cancelled"         // cancelled: without words
-	ReasonDeleted     = "schedule gone"     // cancelled: its Schedule was deleted
+	ReasonDeleted     = "schedule gone"     // skipped or cancelled: its Schedule was deleted
 	ReasonRetried     = "retried by hand"   // pending: Retry was called
 )
 
@@ -81,7 +86,8 @@ type Execution struct {
 	Trigger     Trigger   `json:"trigger"`
 	State       State     `json:"state"`
 	Reason      string    `json:"reason,omitempty"`
-	// Gap is set on a skipped row that stands for several missed occurrences.
+	// Gap is set on a skipped row that stands for all occurrences of a time; ScheduledAt is its First, or, where
+	// another execution has that key, the next free microsecond.
 	Gap *Gap `json:"gap,omitempty"`
 
 	// Attempt counts the attempts spent, the running one included; MaxAttempts is where they end.
@@ -95,6 +101,9 @@ type Execution struct {
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
 	// NotBefore is when a pending execution may be claimed. Zero means now.
 	NotBefore time.Time `json:"not_before,omitzero"`
+	// Waits is set while a pending execution may not be claimed because another of the same Schedule
+	// comes before it. See [Schedule.Line].
+	Waits bool `json:"waits,omitempty"`
 	// CancelRequested is set when a running execution was cancelled and its worker has yet to stop.
 	CancelRequested bool `json:"cancel_requested,omitempty"`
 	// Reopenings counts how often Retry took the execution up again.
@@ -123,11 +132,18 @@ func (e Execution) Last() (Attempt, bool) {
 	return e.Attempts[len(e.Attempts)-1], true
 }
 
-// A Gap stands for occurrences that nobody planned in time.
+// A Gap stands for occurrences that were not run.
 type Gap struct {
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
 	Count int       `json:"count"`
+}
+
+func (g *Gap) count() int64 {
+	if g == nil {
+		return 0
+	}
+	return int64(g.Count)
 }
 
 // An Attempt is one try of an Execution that has ended.
@@ -210,7 +226,7 @@ type Outcome struct {
 
 // Claimable reports whether a worker may claim the execution at now.
 func (e Execution) Claimable(now time.Time) bool {
-	return e.State == StatePending && !e.NotBefore.After(now)
+	return e.State == StatePending && !e.Waits && !e.NotBefore.After(now)
 }
 
 // ReadySince is when a pending execution could first be claimed, since it is pending.
@@ -232,6 +248,10 @@ func (e Execution) Claimed(worker string, now time.Time, lease time.Duration) Ex
 	e.Result, e.Class, e.Error = Result{}, "", ""
 	return e
 }
+
+// CatchesUp reports whether the execution makes up for one that was not run, or failed, in its time:
+// by Backfill, or by Retry. It comes after those that are due now.
+func (e Execution) CatchesUp() bool { return e.Trigger == TriggerBackfill || e.Reopenings > 0 }
 
 // Held reports whether fence is the one under which the execution is running now. A write by
 // any other is stale.
@@ -288,7 +308,7 @@ func (e Execution) Lost() Outcome {
 func (e Execution) Cancelled(reason string, now time.Time) Execution {
 	switch e.State {
 	case StatePending:
-		e.State, e.Reason, e.NotBefore, e.FinishedAt = StateCancelled, reason, time.Time{}, now
+		e.State, e.Reason, e.NotBefore, e.Waits, e.FinishedAt = StateCancelled, reason, time.Time{}, false, now
 	case StateRunning:
 		if !e.CancelRequested {
 			e.CancelRequested, e.Reason = true, reason

@@ -188,7 +188,7 @@ func TestSchedule_Recorded(t *testing.T) {
 	assert.Equal(t, "3 failures in a row", s.PauseReason)
 	assert.Zero(t, s.NextExecutionAt)
 
-	s.ScheduleState = s.Resumed(noon)
+	s.ScheduleState = s.Resumed(noon).State
 	assert.Equal(t, callsheet.StatusActive, s.Status)
 	assert.Zero(t, s.ConsecutiveFailures, "after Resume failures count anew")
 

@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/callsheet-go/callsheet/cron"
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 func TestJudge(t *testing.T) {
@@ -120,35 +118,6 @@ func TestClassify(t *testing.T) {
 		if tc.err != nil {
 			assert.Equal(t, tc.want, Classify(&StageError{StageFetch, tc.err}), "wrapped: %v", tc.err)
 		}
-	}
-}
-
-func TestOccurrencesUntil(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
-	for _, tc := range []struct {
-		name   string
-		expr   string
-		now    time.Time
-		latest time.Time
-		after  time.Time
-		missed *Gap
-	}{
-		{"in time: one occurrence, nothing missed", "* * * * *", at(0).Add(time.Millisecond), at(0), at(1), nil},
-		{"one interval late: the first is missed", "* * * * *", at(1), at(1), at(2), &Gap{First: at(0), Last: at(0), Count: 1}},
-		{"an hour late", "* * * * *", at(60).Add(time.Second), at(60), at(61), &Gap{First: at(0), Last: at(59), Count: 60}},
-		{"a quarter-hourly schedule, a day late", "*/15 * * * *", at(24 * 60), at(24 * 60), at(24*60 + 15), &Gap{First: at(0), Last: at(24*60 - 15), Count: 96}},
-		{"ten years late: found and counted without stepping", "* * * * *", at(5_000_000), at(5_000_000), at(5_000_001),
-			&Gap{First: at(0), Last: at(4_999_999), Count: 5_000_000}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			times, err := cron.Parse(tc.expr, nil)
-			require.NoError(t, err)
-			o := occurrencesUntil(times, start, tc.now)
-			assert.Equal(t, tc.latest, o.latest)
-			assert.Equal(t, tc.after, o.next)
-			assert.Equal(t, tc.missed, o.missed)
-		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,14 +21,14 @@ const (
 // Plan implements Runner.
 func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 	var report PlanReport
-	p := planner{s: s, memo: map[timingKey]occurrences{}}
+	p := planner{crons: s.crons.get, memo: map[timingKey]dueTimes{}}
 	request := PlanRequest{Limit: planBatch, Decide: p.decide, RingAgain: s.rung()}
 	for range maxBatches {
 		result, err := s.store.Plan(ctx, request)
 		if err != nil {
 			return report, fmt.Errorf("plan: %w", err)
 		}
-		s.planned(ctx, result.Executions, &report)
+		s.planned(ctx, result, &report)
 		report.Wake = result.Wake
 		if result.Schedules < planBatch {
 			break
@@ -38,7 +39,7 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 	}
 	wake := report.Wake
 	for range maxBatches {
-		result, err := s.store.Ring(ctx, RingRequest{Limit: planBatch, Again: RingAgain})
+		result, err := s.store.Ring(ctx, RingRequest{Limit: planBatch, Again: RingAgain, Backfills: max(1, s.workers/2)})
 		if err != nil {
 			return report, fmt.Errorf("ring: %w", err)
 		}
@@ -53,130 +54,222 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 }
 
 // planned rings for new executions first, and tells of them after.
-func (s *scheduler) planned(ctx context.Context, executions []Execution, report *PlanReport) {
-	ids := make([]string, 0, len(executions))
-	for _, e := range executions {
+func (s *scheduler) planned(ctx context.Context, result PlanResult, report *PlanReport) {
+	ids := make([]string, 0, len(result.Executions))
+	for _, e := range result.Executions {
 		if e.State == StatePending {
-			ids = append(ids, e.ID)
+			report.Planned++
+			if !e.Waits {
+				ids = append(ids, e.ID)
+			}
 		}
 	}
+	report.Skipped += len(result.Executions) - report.Planned
 	s.ring(ctx, ids...)
-	report.Planned += len(ids)
-	report.Skipped += len(executions) - len(ids)
+	for _, e := range result.Cancelled {
+		s.cancelled(ctx, e)
+	}
 	debug := s.log.Enabled(ctx, slog.LevelDebug)
-	for _, e := range executions {
+	for _, e := range result.Executions {
 		switch {
 		case e.State == StateSkipped:
-			more := []slog.Attr{slog.Time(keyScheduled, e.ScheduledAt), slog.String(keyReason, e.Reason)}
-			if e.Gap != nil {
-				more = append(more, slog.Int("occurrences", e.Gap.Count))
-			}
-			if e.Reason == ReasonUnplannable {
-				more = append(more, slog.String(keyError, e.Error))
-				s.log.ErrorContext(ctx, "schedule cannot be planned and is paused", attrs(e, more...)...)
-			} else {
-				s.log.WarnContext(ctx, "occurrence skipped", attrs(e, more...)...)
-			}
-			s.observe(ctx, e)
+			s.skipped(ctx, e)
 		case debug:
 			s.log.DebugContext(ctx, "execution planned", attrs(e, slog.Time(keyScheduled, e.ScheduledAt))...)
 		}
 	}
 }
 
+// skipped tells of occurrences that will not run.
+func (s *scheduler) skipped(ctx context.Context, e Execution) {
+	more := []slog.Attr{slog.Time(keyScheduled, e.ScheduledAt), slog.String(keyReason, e.Reason)}
+	if e.Gap != nil {
+		more = append(more, slog.Int("occurrences", e.Gap.Count))
+	}
+	if e.Reason == ReasonUnplannable {
+		more = append(more, slog.String(keyError, e.Error))
+		s.log.ErrorContext(ctx, "schedule cannot be planned and is paused", attrs(e, more...)...)
+	} else {
+		s.log.WarnContext(ctx, "occurrence skipped", attrs(e, more...)...)
+	}
+	s.observe(ctx, e)
+}
+
+// cancelled stops the work on an execution that was cancelled, and tells of it.
+func (s *scheduler) cancelled(ctx context.Context, e Execution) {
+	s.stopWork(e)
+	s.log.InfoContext(ctx, "execution cancel requested", attrs(e, slog.String(keyReason, e.Reason))...)
+	if e.State.Final() {
+		s.observe(ctx, e)
+	}
+}
+
+// stopWork stops the work on an execution, if it is done here.
+func (s *scheduler) stopWork(e Execution) {
+	if n := s.node.Load(); n != nil && e.State == StateRunning {
+		n.leases.cancel(e.ID)
+	}
+}
+
 // A planner decides what becomes of due schedules. It remembers what it computed during one pass,
 // because many schedules share an expression, a zone and a due time.
 type planner struct {
-	s    *scheduler
-	memo map[timingKey]occurrences
+	crons cronSource
+	memo  map[timingKey]dueTimes
 }
 
-// A timingKey is all that a schedule's occurrences depend on.
+// A timingKey is all that the occurrences after a time depend on.
 type timingKey struct {
 	kind       ScheduleType
 	cron       cronKey
 	every      time.Duration
 	start, end time.Time
+	after      time.Time
 }
 
-// occurrences are those of a schedule from the first that is due up to now.
-type occurrences struct {
-	first, latest, next time.Time
-	planNext            time.Time // when next is to be planned: its time and the jitter
-	missed              *Gap      // those before latest; nil if there are none
+// dueTimes are the occurrences after one time and not after another, and the one that follows.
+type dueTimes struct {
+	until         time.Time
+	first, latest time.Time // zero if there are none
+	count         int
+	next          time.Time // zero if there is none
 }
 
 // decide is called within the Store's transaction: it must not call the Store, nor a host's code. It
-// runs the latest due occurrence, unless an earlier execution is still open, and accounts
-// for the ones before it.
+// chooses which of the due occurrences are to run, and accounts for the others.
 func (p *planner) decide(due Due) Decision {
-	sch := due.Schedule
-	o, err := p.occurrences(sch, due.Now)
-	blackedOut := false
-	if err == nil {
-		blackedOut, err = p.s.crons.blackedOut(sch, o.latest)
-	}
+	d, err := p.plan(due)
 	if err != nil {
 		// Nobody knows when it would be due next. It takes a person to put that right, and Resume.
-		e := newExecution(sch, sch.NextExecutionAt, TriggerSchedule, due.Now)
-		e = e.skipped(ReasonUnplannable, nil)
+		sch := due.Schedule
+		e := newExecution(sch, sch.NextExecutionAt, TriggerSchedule, due.Now).skipped(ReasonUnplannable, nil)
 		e.Error = err.Error()
-		return Decision{Executions: []Execution{e}, Pause: ReasonUnplannable + ": " + e.Error}
+		return Decision{Executions: []Execution{e}, State: sch.Paused(ReasonUnplannable+": "+e.Error, due.Now)}
 	}
-	d := Decision{Next: o.planNext, Executions: make([]Execution, 0, 2)}
-	if o.missed != nil {
-		e := newExecution(sch, o.missed.First, TriggerSchedule, due.Now)
-		d.Executions = append(d.Executions, e.skipped(ReasonMissed, o.missed))
-	}
-	e := newExecution(sch, o.latest, TriggerSchedule, due.Now)
-	switch {
-	case blackedOut:
-		e = e.skipped(ReasonBlackout, nil)
-	case due.Open > 0:
-		e = e.skipped(ReasonOverlap, nil)
-	case sch.MaxRuns > 0 && sch.Runs+1 >= sch.MaxRuns:
-		d.Next = time.Time{}
-	}
-	d.Executions = append(d.Executions, e)
 	return d
 }
 
-func (p *planner) occurrences(sch Schedule, now time.Time) (occurrences, error) {
+func (p *planner) plan(due Due) (Decision, error) {
+	sch := due.Schedule
+	times, err := sch.timing(p.crons)
+	if err != nil {
+		return Decision{}, err
+	}
 	// Jitter moves the schedule's whole clock: what is planned later is otherwise the same.
 	delay := sch.delay()
-	first, now := sch.NextExecutionAt.Add(-delay), now.Add(-delay)
-	key := timingKey{sch.Type, cronKey{sch.Cron, sch.Zone}, sch.Every, sch.StartAt, sch.EndAt}
-	o, ok := p.memo[key]
-	if !ok || !o.first.Equal(first) || !o.next.IsZero() && !o.next.After(now) {
-		times, err := p.s.crons.timing(sch)
-		if err != nil {
-			return o, err
-		}
-		o = occurrencesUntil(times, first, now)
-		p.memo[key] = o
-	}
+	now := due.Now.Add(-delay)
+	o := p.dueTimes(sch, times, now)
+	d := Decision{State: sch.ScheduleState}
+	d.State.NextExecutionAt = time.Time{}
 	if !o.next.IsZero() {
-		o.planNext = o.next.Add(delay)
+		d.State.NextExecutionAt = o.next.Add(delay).UTC()
 	}
-	return o, nil
+	if o.count == 0 { // what was due when it was planned is none by the rules of today
+		return d, nil
+	}
+	d.State.PlannedUntil = o.latest.UTC()
+	run := sch.wanted(o, times, now)
+	d.Executions = make([]Execution, 0, len(run)+1)
+	if missed := o.count - len(run); missed > 0 {
+		gap := &Gap{First: o.first.UTC(), Last: o.latest.UTC(), Count: missed}
+		if len(run) > 0 {
+			gap.Last = times.Latest(run[0].Add(-instant)).UTC()
+		}
+		d.Executions = append(d.Executions, newExecution(sch, gap.First, TriggerSchedule, due.Now).skipped(ReasonMissed, gap))
+	}
+	runs := sch.Runs
+	for _, at := range run {
+		if sch.MaxRuns > 0 && runs >= sch.MaxRuns {
+			break // there are no more
+		}
+		e := newExecution(sch, at, TriggerSchedule, due.Now)
+		blackedOut, err := sch.blackedOut(at, p.crons)
+		switch {
+		case err != nil:
+			return d, err
+		case blackedOut:
+			e = e.skipped(ReasonBlackout, nil)
+		case sch.Misfire == MisfireAll && (len(run) > 1 || at.Before(now.Add(-sch.MisfireGrace))):
+			// behind what is open, by Schedule.Line
+		case due.Open.All > 0:
+			e = d.overlapping(e, sch.Overlap, due.Open)
+		}
+		if e.State == StatePending {
+			runs++
+		}
+		d.Executions = append(d.Executions, e)
+	}
+	if sch.MaxRuns > 0 && runs >= sch.MaxRuns {
+		d.State.NextExecutionAt = time.Time{}
+	}
+	return d, nil
 }
 
-// occurrencesUntil finds the latest occurrence not after now, the next one, and counts those from
-// first to before the latest. It jumps: years of missed minutes cost no more than one.
-func occurrencesUntil(times timing, first, now time.Time) occurrences {
-	o := occurrences{first: first, latest: first}
-	if latest := times.Latest(now); latest.After(first) {
-		o.latest = latest
-		// What was first when it was planned need not be an occurrence by the rules of today.
-		if n := times.Count(first.Add(-instant), latest) - 1; n > 0 {
-			o.missed = &Gap{
-				First: times.Next(first.Add(-instant)).UTC(),
-				Last:  times.Latest(latest.Add(-instant)).UTC(),
-				Count: n,
-			}
+// overlapping returns what becomes of e, which falls due while others are open.
+func (d *Decision) overlapping(e Execution, overlap Overlap, open Open) Execution {
+	switch overlap {
+	case OverlapAllow:
+		return e
+	case OverlapQueueOne:
+		if open.Waiting == 0 {
+			return e // behind the others, by Schedule.Line
 		}
+	case OverlapCancelPrevious:
+		d.Cancel = func(earlier Execution) string {
+			if earlier.CatchesUp() {
+				return ""
+			}
+			return ReasonOvertaken
+		}
+		return e
 	}
-	o.next = times.Next(o.latest)
+	return e.skipped(ReasonOverlap, nil)
+}
+
+// wanted returns which of the due occurrences are to be run, earliest first: the latest of them, without a hole.
+// now is by the schedule's clock.
+func (s Schedule) wanted(o dueTimes, times timing, now time.Time) []time.Time {
+	most, oldest := 1, now.Add(-s.MisfireWindow)
+	switch s.Misfire {
+	case MisfireAll:
+		most = s.MisfireLimit
+	case MisfireSkip:
+		oldest = now.Add(-s.MisfireGrace)
+	}
+	var run []time.Time
+	for at := o.latest; len(run) < min(most, o.count) && !at.Before(oldest); at = times.Latest(at.Add(-instant)) {
+		run = append(run, at)
+	}
+	slices.Reverse(run)
+	return run
+}
+
+// dueTimes returns which occurrences have come since sch was last planned. It jumps: years of missed minutes cost no
+// more than one.
+func (p *planner) dueTimes(sch Schedule, times timing, now time.Time) dueTimes {
+	key := timingKey{sch.Type, cronKey{sch.Cron, sch.Zone}, sch.Every, sch.StartAt, sch.EndAt, sch.PlannedUntil}
+	o, ok := p.memo[key]
+	if !ok || o.until.After(now) || !o.next.IsZero() && !o.next.After(now) {
+		o = dueBetween(times, sch.PlannedUntil, now)
+		p.memo[key] = o
+	}
+	return o
+}
+
+func dueBetween(times timing, after, until time.Time) dueTimes {
+	o := dueTimes{until: until}
+	first := times.Next(after)
+	if first.IsZero() || first.After(until) {
+		o.next = first
+		return o
+	}
+	o.first, o.latest, o.count = first, first, 1
+	o.next = times.Next(first)
+	if !o.next.IsZero() && !o.next.After(until) {
+		o.latest = times.Latest(until)
+		o.count = times.Count(after, until)
+		o.next = times.Next(o.latest)
+	}
 	return o
 }
 
@@ -194,30 +287,20 @@ func (e Execution) skipped(reason string, gap *Gap) Execution {
 	return e
 }
 
-// nextAfter returns when the first occurrence of sch after t is to be planned, paused or not; zero
-// if it has none.
-func (s *scheduler) nextAfter(sch Schedule, t time.Time) (time.Time, error) {
-	if sch.Disabled || sch.MaxRuns > 0 && sch.Runs >= sch.MaxRuns {
-		return time.Time{}, nil
-	}
-	times, err := s.crons.timing(sch)
-	if err != nil {
-		return time.Time{}, err
-	}
-	delay := sch.delay()
-	next := times.Next(t.Add(-delay))
-	if next.IsZero() {
-		return next, nil
-	}
-	return next.Add(delay).UTC(), nil
-}
-
 // earlier returns the earlier of two times, where zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a
+}
+
+// later returns the later of two times; zero is before all.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // A cronCache keeps parsed expressions: many schedules share few.
@@ -241,11 +324,8 @@ func (c *cronCache) get(expr, zone string) (*cron.Schedule, error) {
 	if parsed != nil {
 		return parsed, nil
 	}
-	loc, err := loadZone(zone)
+	parsed, err := parseCron(expr, zone)
 	if err != nil {
-		return nil, fmt.Errorf("load time zone: %w", err)
-	}
-	if parsed, err = cron.Parse(expr, loc); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()

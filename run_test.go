@@ -154,8 +154,10 @@ func TestPauseAndResume(t *testing.T) {
 		assert.Empty(t, s.PauseReason)
 		time.Sleep(10 * time.Second)
 		all := executions(t, sched, "s")
-		require.Len(t, all, 3, "nothing of the pause is made up for")
-		assert.Equal(t, all[2].ScheduledAt, all[2].StartedAt)
+		require.Len(t, all, 4, "nothing of the pause is made up for")
+		assert.Equal(t, callsheet.ReasonPaused, all[1].Reason, "but there is a row that says so")
+		assert.Equal(t, 6, all[1].Gap.Count)
+		assert.Equal(t, all[3].ScheduledAt, all[3].StartedAt)
 
 		again, err := sched.Resume(t.Context(), "s")
 		require.NoError(t, err)

@@ -39,6 +39,9 @@ const (
 	DefaultRetryDelay    = 10 * time.Second
 	DefaultMaxRetryDelay = 15 * time.Minute
 	DefaultTimeout       = 5 * time.Minute
+	DefaultMisfireGrace  = time.Minute
+	DefaultMisfireWindow = 24 * time.Hour
+	DefaultMisfireLimit  = 100
 
 	// NoRetries as a Schedule's MaxRetries means that one attempt is all.
 	NoRetries = -1
@@ -81,6 +84,21 @@ type Schedule struct {
 	Jitter time.Duration `json:"jitter,omitzero"`
 	// Blackouts are when occurrences are skipped, and recorded as such.
 	Blackouts []Blackout `json:"blackouts,omitempty"`
+
+	// Overlap is for occurrences that fall due while an earlier execution is open. Empty means OverlapSkip.
+	Overlap Overlap `json:"overlap"`
+	// Misfire is for occurrences that nobody planned in time. Empty means MisfireLatest.
+	Misfire Misfire `json:"misfire"`
+	// MisfireGrace is how late an occurrence may be planned and still be in time. Zero means a minute.
+	MisfireGrace time.Duration `json:"misfire_grace"`
+	// MisfireWindow is how late an occurrence may be and still be run, whatever Misfire says.
+	// Zero means 24 hours, or MisfireGrace if that is longer.
+	MisfireWindow time.Duration `json:"misfire_window"`
+	// MisfireLimit is how many occurrences MisfireAll runs at most when it comes to them: the latest.
+	// Zero means 100; at most 1000.
+	MisfireLimit int `json:"misfire_limit"`
+	// OnResume is for occurrences that fell due during a pause. Empty means ResumeSkip.
+	OnResume OnResume `json:"on_resume"`
 
 	// Request, Extract and Delivery are IDs. Without an Extract records are whole objects;
 	// without a Delivery they are counted and dropped; without both the answer is not looked into.
@@ -165,8 +183,10 @@ type ScheduleState struct {
 	LastError       string    `json:"last_error,omitempty"`
 	LastScheduledAt time.Time `json:"last_scheduled_at,omitzero"`
 	LastExecutedAt  time.Time `json:"last_executed_at,omitzero"`
-	// Runs counts the occurrences that were planned to run.
+	// Runs counts the occurrences that were planned to run. What Execute and Backfill add does not count.
 	Runs int64 `json:"runs,omitempty"`
+	// PlannedUntil is up to when every occurrence is accounted for: it has a row, or is within the Gap of one.
+	PlannedUntil time.Time `json:"planned_until,omitzero"`
 	// NextExecutionAt is when the next occurrence will be planned: its time, and the Schedule's
 	// jitter. Zero means that there is none.
 	NextExecutionAt time.Time `json:"next_execution_at,omitzero"`
@@ -179,10 +199,13 @@ func (s Schedule) MarshalJSON() ([]byte, error) {
 		plain
 		Every         durationText `json:"every,omitzero"`
 		Jitter        durationText `json:"jitter,omitzero"`
+		MisfireGrace  durationText `json:"misfire_grace"`
+		MisfireWindow durationText `json:"misfire_window"`
 		RetryDelay    durationText `json:"retry_delay"`
 		MaxRetryDelay durationText `json:"max_retry_delay"`
 		Timeout       durationText `json:"timeout"`
-	}{plain(s), durationText(s.Every), durationText(s.Jitter), durationText(s.RetryDelay), durationText(s.MaxRetryDelay), durationText(s.Timeout)})
+	}{plain(s), durationText(s.Every), durationText(s.Jitter), durationText(s.MisfireGrace), durationText(s.MisfireWindow),
+		durationText(s.RetryDelay), durationText(s.MaxRetryDelay), durationText(s.Timeout)})
 }
 
 // UnmarshalJSON reads durations as text ("30s").
@@ -192,10 +215,13 @@ func (s *Schedule) UnmarshalJSON(b []byte) error {
 		*plain
 		Every         *durationText `json:"every"`
 		Jitter        *durationText `json:"jitter"`
+		MisfireGrace  *durationText `json:"misfire_grace"`
+		MisfireWindow *durationText `json:"misfire_window"`
 		RetryDelay    *durationText `json:"retry_delay"`
 		MaxRetryDelay *durationText `json:"max_retry_delay"`
 		Timeout       *durationText `json:"timeout"`
-	}{(*plain)(s), (*durationText)(&s.Every), (*durationText)(&s.Jitter), (*durationText)(&s.RetryDelay), (*durationText)(&s.MaxRetryDelay), (*durationText)(&s.Timeout)}
+	}{(*plain)(s), (*durationText)(&s.Every), (*durationText)(&s.Jitter), (*durationText)(&s.MisfireGrace), (*durationText)(&s.MisfireWindow),
+		(*durationText)(&s.RetryDelay), (*durationText)(&s.MaxRetryDelay), (*durationText)(&s.Timeout)}
 	return json.Unmarshal(b, &v)
 }
 
@@ -219,33 +245,67 @@ func (s Schedule) Planned() bool {
 // MaxAttempts is how many attempts an execution of the Schedule may spend.
 func (s Schedule) MaxAttempts() int { return max(s.MaxRetries, 0) + 1 }
 
-// sameTimes reports whether both fall due at the same times.
+// sameTimes reports whether both have the same occurrences.
 func (s Schedule) sameTimes(other Schedule) bool {
 	return s.Type == other.Type && s.Disabled == other.Disabled && s.Cron == other.Cron && s.Zone == other.Zone &&
-		s.Every == other.Every && s.StartAt.Equal(other.StartAt) && s.EndAt.Equal(other.EndAt) &&
-		s.MaxRuns == other.MaxRuns && s.Jitter == other.Jitter
+		s.Every == other.Every && s.StartAt.Equal(other.StartAt) && s.EndAt.Equal(other.EndAt)
 }
 
-// The life of a Schedule's state. Each of these is a pure function from the state before to the
-// state after; a Store applies them inside its transaction.
+// The life of a Schedule's state. Each of these is a pure function of the Schedule before and the
+// Store's clock; a Store applies what it returns inside its transaction.
 
-// Defined returns the state of a new Schedule. Its NextExecutionAt is the one that came with it.
-func (s Schedule) Defined() ScheduleState {
-	return ScheduleState{Status: StatusActive, NextExecutionAt: s.NextExecutionAt}
-}
-
-// Edited returns the state of the Schedule that takes the place of before. The NextExecutionAt that
-// came with it, the first occurrence from now on, counts only where the times were edited:
-// what has fallen due is not lost by an edit of something else, nor planned twice.
-func (s Schedule) Edited(before Schedule) ScheduleState {
-	st := before.ScheduleState
-	if st.Status == StatusPaused || s.sameTimes(before) {
-		return st
+// Defined returns the state of a new Schedule. Its occurrences are those from now on; that of
+// TypeOnce may have passed.
+func (s Schedule) Defined(now time.Time) ScheduleState {
+	st := ScheduleState{Status: StatusActive, PlannedUntil: now.Add(-s.delay())}
+	if s.Type == TypeOnce {
+		st.PlannedUntil = earlier(st.PlannedUntil, s.StartAt.Add(-time.Microsecond))
 	}
-	if st.NextExecutionAt = s.NextExecutionAt; s.MaxRuns > 0 && st.Runs >= s.MaxRuns {
-		st.NextExecutionAt = time.Time{}
-	}
+	st.NextExecutionAt = s.nextPlanned(st)
 	return st
+}
+
+// Edited returns what becomes of the Schedule that takes the place of before. Where its times were
+// edited, what was pending of the old ones is superseded, and so is what was due and not planned yet; the new
+// ones count from now. An edit of anything else changes nothing that has been or will be planned.
+func (s Schedule) Edited(before Schedule, now time.Time) Decision {
+	d := Decision{State: before.ScheduleState}
+	edited := !s.sameTimes(before)
+	if edited {
+		reason := ReasonSuperseded
+		if before.Status == StatusPaused {
+			reason = ReasonPaused
+		}
+		d.Executions = before.unplanned(reason, now)
+		d.Cancel = superseded
+	}
+	if edited || before.spent() { // of a schedule that was spent nothing has fallen due since
+		d.State.PlannedUntil = later(before.PlannedUntil, now.Add(-min(s.delay(), before.delay())))
+	}
+	if edited && s.Type == TypeOnce && !(before.Type == TypeOnce && before.StartAt.Equal(s.StartAt)) {
+		d.State.PlannedUntil = earlier(d.State.PlannedUntil, s.StartAt.Add(-time.Microsecond)) // also one that has passed is a new one
+	}
+	d.State.NextExecutionAt = s.nextPlanned(d.State)
+	return d
+}
+
+// spent reports whether the Schedule has had all its runs.
+func (s Schedule) spent() bool { return s.MaxRuns > 0 && s.Runs >= s.MaxRuns }
+
+// superseded says which open executions go with the times they were made by.
+func superseded(e Execution) string {
+	if e.State == StatePending && e.Trigger != TriggerManual {
+		return ReasonSuperseded
+	}
+	return ""
+}
+
+// Removed returns what becomes of a Schedule that is deleted, but for its state.
+func (s Schedule) Removed(now time.Time) Decision {
+	return Decision{
+		Executions: s.unplanned(ReasonDeleted, now),
+		Cancel:     func(Execution) string { return ReasonDeleted },
+	}
 }
 
 // Paused returns the state after a pause.
@@ -255,13 +315,59 @@ func (s ScheduleState) Paused(reason string, now time.Time) ScheduleState {
 	return s
 }
 
-// Resumed returns the state after the end of a pause; next is the first occurrence after now.
-// The count of failures in a row starts anew.
-func (s ScheduleState) Resumed(next time.Time) ScheduleState {
-	s.Status, s.PauseReason, s.PausedAt = StatusActive, "", time.Time{}
-	s.ConsecutiveFailures, s.FailingSince = 0, time.Time{}
-	s.NextExecutionAt = next
-	return s
+// Resumed returns what becomes of the Schedule at the end of a pause: OnResume says what of the
+// occurrences meanwhile. The count of failures in a row starts anew.
+//
+// A Schedule that was planned ahead by a clock that was wrong goes on from now.
+func (s Schedule) Resumed(now time.Time) Decision {
+	d := Decision{State: s.ScheduleState}
+	if due := now.Add(-s.delay()); s.OnResume != ResumeMisfire || s.PlannedUntil.After(due) {
+		d.Executions = s.unplanned(ReasonPaused, now)
+		d.State.PlannedUntil = due
+	}
+	d.State.Status, d.State.PauseReason, d.State.PausedAt = StatusActive, "", time.Time{}
+	d.State.ConsecutiveFailures, d.State.FailingSince = 0, time.Time{}
+	d.State.NextExecutionAt = s.nextPlanned(d.State)
+	return d
+}
+
+// nextPlanned is when the first occurrence after st.PlannedUntil is to be planned; zero if there is none.
+// What cannot be computed is due: the planner will say so.
+func (s Schedule) nextPlanned(st ScheduleState) time.Time {
+	s.ScheduleState = st
+	if s.Disabled || st.Status == StatusPaused || s.spent() {
+		return time.Time{}
+	}
+	times, err := s.timing(parseCron)
+	if err != nil {
+		return st.PlannedUntil
+	}
+	next := times.Next(st.PlannedUntil)
+	if next.IsZero() {
+		return next
+	}
+	return next.Add(s.delay()).UTC()
+}
+
+// unplanned returns the row of the occurrences that have fallen due and that no planner came to; none if
+// there are no such.
+func (s Schedule) unplanned(reason string, now time.Time) []Execution {
+	if s.Disabled || s.spent() {
+		return nil
+	}
+	due := now.Add(-s.delay())
+	times, err := s.timing(parseCron)
+	if err != nil {
+		e := newExecution(s, s.PlannedUntil.Add(time.Microsecond), TriggerSchedule, now).skipped(reason, nil)
+		e.Error = err.Error()
+		return []Execution{e}
+	}
+	n := times.Count(s.PlannedUntil, due)
+	if n == 0 {
+		return nil
+	}
+	gap := &Gap{First: times.Next(s.PlannedUntil).UTC(), Last: times.Latest(due).UTC(), Count: n}
+	return []Execution{newExecution(s, gap.First, TriggerSchedule, now).skipped(reason, gap)}
 }
 
 // FailuresReset returns the state without its failures.

@@ -33,8 +33,8 @@ type Definer interface {
 	Extracts() Collection[Extract]
 	Deliveries() Collection[Delivery]
 	// Schedules: deleting one cancels its pending executions and asks its running ones to stop;
-	// its history stays until it is pruned. An edit of cron, zone, type or Disabled counts from
-	// now; what was planned before it still runs.
+	// its history stays until it is pruned. An edit of its times (Type, Cron, Zone, Every, StartAt, EndAt, Disabled)
+	// counts from now: what is pending of the old ones is cancelled with ReasonSuperseded.
 	Schedules() Collection[Schedule]
 
 	// Define brings the Definitions of the Sheet into the Store, all or nothing: what is not
@@ -50,7 +50,8 @@ type Controller interface {
 	// and Execute still works. Pausing a paused schedule changes the reason.
 	Pause(ctx context.Context, scheduleID, reason string) (Schedule, error)
 
-	// Resume ends a pause; the next occurrence is the first after now. Failures in a row count
+	// Resume ends a pause. What fell due meanwhile is not run, and recorded as one row, unless the schedule's OnResume
+	// says otherwise; the next occurrence is the first after now. Failures in a row count
 	// from zero. A schedule that is not paused is returned as it is.
 	Resume(ctx context.Context, scheduleID string) (Schedule, error)
 
@@ -60,6 +61,14 @@ type Controller interface {
 	// Execute runs a schedule of any type now, apart from its occurrences, and returns the
 	// pending execution without waiting for it. A disabled schedule is a [*ConflictError].
 	Execute(ctx context.Context, scheduleID string) (Execution, error)
+
+	// Backfill plans the past occurrences of a schedule from the one time to before the other that have not been run: those
+	// that were skipped, for whatever reason, and those from before it was there. One that has an
+	// execution already is left alone, so that nothing is run twice. Blackouts and MaxRuns are not looked at. Backfilled executions
+	// come after all other work, on half of the workers at most, and one at a time unless the schedule's Overlap allows
+	// more. A disabled or a manual schedule is a [*ConflictError], more than 10,000 occurrences
+	// are a [*ValidationError].
+	Backfill(ctx context.Context, scheduleID string, from, to time.Time) (BackfillReport, error)
 
 	// Cancel ends a pending execution, and stops a running one: at once in this process, with
 	// its next lease renewal in another. One that is over is returned as it is.
@@ -89,8 +98,13 @@ type Viewer interface {
 	// Monitor reports what needs a person's attention, since when, and what to do about it.
 	Monitor(ctx context.Context) (MonitorReport, error)
 
+	// Explain returns the occurrences of a schedule from the one time to before the other, earliest first: those that have come
+	// with what became of each, those that are coming with the rule that applies to each. At most the first 1000
+	// are listed. What was pruned is not, nor what Execute added.
+	Explain(ctx context.Context, scheduleID string, from, to time.Time) ([]Occurrence, error)
+
 	// Upcoming returns the next n occurrences, at most 1000, soonest first, of the schedules named,
-	// or of all. A schedule that is not there is a [*NotFoundError].
+	// or of all, if they are neither disabled nor paused. A schedule that is not there is a [*NotFoundError].
 	Upcoming(ctx context.Context, n int, scheduleIDs ...string) ([]Occurrence, error)
 }
 
@@ -173,46 +187,49 @@ func newID() string {
 
 // Pause implements Controller.
 func (s *scheduler) Pause(ctx context.Context, id, reason string) (Schedule, error) {
-	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule) (ScheduleState, error) {
-		return sch.Paused(reason, now()), nil
+	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule, now time.Time) (Decision, error) {
+		return Decision{State: sch.Paused(reason, now)}, nil
 	})
 	if err != nil {
 		return Schedule{}, fmt.Errorf("pause schedule %q: %w", id, err)
 	}
 	s.log.InfoContext(ctx, "schedule paused", slog.String(keySchedule, id), slog.String(keyReason, reason))
-	return after, nil
+	return after.Schedule, nil
 }
 
 // Resume implements Controller.
 func (s *scheduler) Resume(ctx context.Context, id string) (Schedule, error) {
 	resumed := false
-	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule) (ScheduleState, error) {
+	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule, now time.Time) (Decision, error) {
 		if resumed = sch.Status == StatusPaused; !resumed {
-			return sch.ScheduleState, nil
+			return Decision{State: sch.ScheduleState}, nil
 		}
-		next, err := s.nextAfter(sch, now())
-		return sch.Resumed(next), err
+		return sch.Resumed(now), nil
 	})
 	if err != nil {
 		return Schedule{}, fmt.Errorf("resume schedule %q: %w", id, err)
 	}
 	if resumed {
-		s.log.InfoContext(ctx, "schedule resumed", slog.String(keySchedule, id), slog.Time(keyNext, after.NextExecutionAt))
-		s.wakeAt(after.NextExecutionAt)
+		next := after.Schedule.NextExecutionAt
+		s.log.InfoContext(ctx, "schedule resumed", slog.String(keySchedule, id), slog.Time(keyNext, next))
+		for _, e := range after.Inserted {
+			s.skipped(ctx, e)
+		}
+		s.wakeAt(next)
 	}
-	return after, nil
+	return after.Schedule, nil
 }
 
 // ResetFailures implements Controller.
 func (s *scheduler) ResetFailures(ctx context.Context, id string) (Schedule, error) {
-	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule) (ScheduleState, error) {
-		return sch.FailuresReset(), nil
+	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule, _ time.Time) (Decision, error) {
+		return Decision{State: sch.FailuresReset()}, nil
 	})
 	if err != nil {
 		return Schedule{}, fmt.Errorf("reset failures of schedule %q: %w", id, err)
 	}
 	s.log.InfoContext(ctx, "schedule failures reset", slog.String(keySchedule, id))
-	return after, nil
+	return after.Schedule, nil
 }
 
 // Execute implements Controller.
@@ -252,15 +269,10 @@ func (s *scheduler) Cancel(ctx context.Context, id, reason string) (Execution, e
 	if err != nil {
 		return Execution{}, fmt.Errorf("cancel execution %s: %w", id, err)
 	}
-	if n := s.node.Load(); n != nil && e.State == StateRunning {
-		n.leases.cancel(id)
-	}
-	if !changed {
-		return e, nil
-	}
-	s.log.InfoContext(ctx, "execution cancel requested", attrs(e, slog.String(keyReason, reason))...)
-	if e.State.Final() {
-		s.observe(ctx, e)
+	if changed {
+		s.cancelled(ctx, e)
+	} else {
+		s.stopWork(e) // its Schedule may have been deleted, without a word to this process
 	}
 	return e, nil
 }

@@ -18,7 +18,7 @@ type Tally struct {
 	Failed    int64 `json:"failed,omitempty"`
 	Cancelled int64 `json:"cancelled,omitempty"`
 	Skipped   int64 `json:"skipped,omitempty"`
-	// Missed counts occurrences that nobody planned in time, each one of a Gap.
+	// Missed counts occurrences that were not run and have no row of their own, each one of a Gap.
 	Missed int64 `json:"missed,omitempty"`
 	// Attempts counts attempts that ended, Bytes what they fetched, Records what those that
 	// succeeded extracted, Durations how long each took.
@@ -38,9 +38,9 @@ func (t *Tally) Applied(before *Execution, after Execution) {
 		if n := len(before.Attempts); n > 0 {
 			lastFence = before.Attempts[n-1].Fence
 		}
-	} else if after.Gap != nil {
-		t.Missed += int64(after.Gap.Count)
+		t.Missed -= before.Gap.count()
 	}
+	t.Missed += after.Gap.count()
 	*t.state(after.State)++
 	for _, a := range after.Attempts {
 		if a.Fence <= lastFence {

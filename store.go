@@ -15,7 +15,7 @@ import (
 // those for which a method says that they are shared.
 //
 // A Store has no opinion. What follows from what is decided by the pure functions of this
-// package (Execution.Claimed, Finished, …, Schedule.Recorded, Tally.Applied); the Store applies them
+// package (Execution.Claimed, Finished, …, Schedule.Edited, Recorded, Line, Tally.Applied); the Store applies them
 // and sees to it that each is applied to the row as it is.
 type Store interface {
 	DefinitionStore
@@ -28,12 +28,12 @@ type Store interface {
 // has been validated, but for what only the Store can judge: IDs taken, versions, references.
 type DefinitionStore interface {
 	// The collections keep the promises of [Collection]. A reference to what is not there is an
-	// [UnknownReference]. Deleting a Schedule cancels its pending executions (ReasonDeleted),
-	// asks its running ones to stop, and leaves its history until that is pruned.
+	// [UnknownReference]. Deleting a Schedule leaves its history until that is pruned.
 	//
-	// The state of a Schedule that is created is [Schedule.Defined], of one that is edited
-	// [Schedule.Edited] with the row as it is; of the state that comes in both look at
-	// NextExecutionAt only. Define leaves a Schedule that is equal, its state aside, untouched.
+	// The state of a Schedule that comes in is ignored. That of one that is created is
+	// [Schedule.Defined]; one that is edited, or deleted, has the Decision of [Schedule.Edited] or
+	// [Schedule.Removed] with the row as it is. Define leaves a Schedule that is equal, its state
+	// aside, untouched.
 	Sources() Collection[Source]
 	Requests() Collection[Request]
 	Extracts() Collection[Extract]
@@ -45,10 +45,30 @@ type DefinitionStore interface {
 	// only if that is the Version kept. References may point into the Sheet or to what is kept.
 	Define(ctx context.Context, sheet Sheet) error
 
-	// ChangeSchedule replaces a Schedule's state by what change makes of the Schedule as it is,
-	// and returns the Schedule after. The Version stays. An error of change is returned as it is
-	// and changes nothing. change is pure and may be called more than once.
-	ChangeSchedule(ctx context.Context, id string, change func(Schedule) (ScheduleState, error)) (Schedule, error)
+	// ChangeSchedule applies the Decision that change makes of the Schedule as it is, by the Store's
+	// clock. The Version stays. An error of change is returned as it is and changes nothing.
+	// change is pure and may be called more than once.
+	ChangeSchedule(ctx context.Context, id string, change func(sch Schedule, now time.Time) (Decision, error)) (Changed, error)
+}
+
+// A Decision is what becomes of a Schedule, all in one transaction and in this order.
+type Decision struct {
+	// Cancel, if not nil, is asked for each of the Schedule's executions that is pending or running, and
+	// gives the reason why that is cancelled ([Execution.Cancelled]); empty leaves it alone. It is pure.
+	Cancel func(Execution) string
+	// Executions, pending or skipped, are inserted. One whose key (Schedule, ScheduledAt) is taken
+	// is not, unless it has a Gap: then ScheduledAt is moved on by whole microseconds until its key is
+	// free. Afterwards [Schedule.Line] is seen to.
+	Executions []Execution
+	// State replaces the Schedule's.
+	State ScheduleState
+}
+
+// Changed is what a Decision came to.
+type Changed struct {
+	Schedule  Schedule
+	Inserted  []Execution
+	Cancelled []Execution // as they are after; running ones have yet to stop
 }
 
 // A PlanStore turns due schedules into executions, and knows which executions wait for a ring.
@@ -57,10 +77,18 @@ type DefinitionStore interface {
 // Should that ring be lost, Ring finds the execution when the while is over.
 type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
-	// each calls Decide, inserts the executions it returns, adds those of them that are pending to
-	// the schedule's Runs, and moves NextExecutionAt on, in one transaction. A schedule that another planner is taking is passed over. An execution whose
-	// (Schedule, ScheduledAt) is already there is not inserted.
+	// each applies the Decision that Decide makes of it; of the executions that are inserted, those
+	// that are pending are added to the Schedule's Runs. Each schedule is planned in one transaction.
+	// One that another planner is taking is passed over.
 	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
+
+	// Backfill gives decide the Schedule as it is, and those of its executions that are scheduled from the
+	// one time to before the other, earliest first, preceded by the last skipped one before
+	// them, and writes what decide returns: an execution with the ID of one it was given takes that
+	// one's place, under whatever key; others are inserted. One whose key is taken is
+	// left out, unless it has a Gap: see [Decision]. Afterwards [Schedule.Line] is seen to. It returns what was
+	// written. Pending ones ring by Ring. decide is pure and may be called more than once.
+	Backfill(ctx context.Context, id string, from, to time.Time, decide func(sch Schedule, there []Execution, now time.Time) ([]Execution, error)) ([]Execution, error)
 
 	// Insert adds one pending execution. ScheduledAt is moved on by whole microseconds until the
 	// key (Schedule, ScheduledAt) is free; a CreatedAt of zero is the Store's now. It returns the
@@ -68,7 +96,10 @@ type PlanStore interface {
 	Insert(ctx context.Context, e Execution, rung time.Duration) (Execution, error)
 
 	// Ring returns up to Limit pending executions whose NotBefore has come and whose bell was not
-	// rung for at least Again, longest waiting first, and notes that it rings now.
+	// rung for at least Again, longest waiting first, and notes that it rings now. None of them Waits.
+	//
+	// Those by TriggerBackfill come last: only if no other execution is claimable, and no
+	// more than make Backfills of them running or rung for.
 	Ring(ctx context.Context, r RingRequest) (RingResult, error)
 }
 
@@ -86,21 +117,21 @@ type PlanRequest struct {
 // Due is a schedule whose next occurrence has come. Its maps are shared and must not be changed.
 type Due struct {
 	Schedule Schedule
-	Open     int       // its executions that are pending or running
+	Open     Open
 	Now      time.Time // the Store's clock
 }
 
-// A Decision is what becomes of a due schedule.
-type Decision struct {
-	Executions []Execution // pending or skipped
-	Next       time.Time   // the next occurrence; zero for none
-	// Pause, if it is not empty, is why the schedule is paused instead.
-	Pause string
+// Open counts the executions of a Schedule that are pending or running, but for those that catch up
+// ([Execution.CatchesUp]).
+type Open struct {
+	All     int
+	Waiting int // those of them that wait ([Execution.Waits])
 }
 
 // A PlanResult is what a Plan call did.
 type PlanResult struct {
 	Executions []Execution // inserted, pending and skipped
+	Cancelled  []Execution // as they are after; running ones have yet to stop
 	Schedules  int         // due schedules that were taken
 	// Wake is when the next schedule falls due, by the Store's clock; zero if none does. It is
 	// past when the Limit was reached.
@@ -111,12 +142,15 @@ type PlanResult struct {
 type RingRequest struct {
 	Limit int // executions at most; zero means 100
 	Again time.Duration
+	// Backfills is how many executions by TriggerBackfill may be running or rung for.
+	Backfills int
 }
 
 // A RingResult is what a Ring call found.
 type RingResult struct {
 	IDs []string
-	// Wake is when the next pending execution wants a ring; zero if none does.
+	// Wake is when the next pending execution wants a ring; zero if none does. What comes last
+	// by TriggerBackfill, and is ready, does not count.
 	Wake time.Time
 }
 
@@ -183,7 +217,9 @@ type Renewal struct {
 type Finish struct {
 	Execution Execution
 	Schedule  *Schedule
-	Err       error
+	// Released is set if another execution of the Schedule waited for this and may now be claimed. It wants a ring.
+	Released bool
+	Err      error
 }
 
 // A LedgerStore answers questions about what happened, and forgets it in time.
@@ -259,7 +295,7 @@ type Survey struct {
 	// Unplanned schedules have had a NextExecutionAt in the past for longer than Overdue.
 	Unplanned      []Schedule
 	UnplannedCount int
-	// Unclaimed executions have been pending and ready for longer than Overdue.
+	// Unclaimed executions have been claimable for longer than Overdue; those by TriggerBackfill do not count.
 	Unclaimed      []Execution
 	UnclaimedCount int
 	// Stuck executions are running with a lease that has run out, or for longer than their
@@ -272,6 +308,6 @@ type Survey struct {
 
 	Pending int // executions in that state
 	Running int
-	// OldestReady is the ScheduledAt of the pending execution that has been ready the longest.
+	// OldestReady is the ScheduledAt of the claimable execution that has been so the longest.
 	OldestReady time.Time
 }

@@ -1,6 +1,7 @@
 package callsheet
 
 import (
+	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -116,29 +117,41 @@ func (b bounded) Count(after, until time.Time) int {
 	return b.timing.Count(after, until)
 }
 
+// A cronSource reads an expression in a zone: [parseCron], or a cache before it.
+type cronSource func(expr, zone string) (*cron.Schedule, error)
+
+// parseCron is the cronSource for who needs an expression once.
+func parseCron(expr, zone string) (*cron.Schedule, error) {
+	loc, err := loadZone(zone)
+	if err != nil {
+		return nil, fmt.Errorf("load time zone: %w", err)
+	}
+	return cron.Parse(expr, loc)
+}
+
 // timing returns when sch falls due, its jitter aside.
-func (c *cronCache) timing(sch Schedule) (timing, error) {
+func (s Schedule) timing(crons cronSource) (timing, error) {
 	var t timing = never{}
-	switch sch.Type {
+	switch s.Type {
 	case TypeCron:
-		parsed, err := c.get(sch.Cron, sch.Zone)
+		parsed, err := crons(s.Cron, s.Zone)
 		if err != nil {
 			return nil, err
 		}
 		t = parsed
 	case TypeInterval:
-		anchor := sch.StartAt
+		anchor := s.StartAt
 		if anchor.IsZero() {
 			anchor = time.Unix(0, 0).UTC()
 		}
-		t = interval{anchor, sch.Every}
+		t = interval{anchor, s.Every}
 	case TypeOnce:
-		return once{sch.StartAt}, nil
+		return once{s.StartAt}, nil
 	}
-	if sch.StartAt.IsZero() && sch.EndAt.IsZero() {
+	if s.StartAt.IsZero() && s.EndAt.IsZero() {
 		return t, nil
 	}
-	return bounded{t, sch.StartAt, sch.EndAt}, nil
+	return bounded{t, s.StartAt, s.EndAt}, nil
 }
 
 // delay is by how much the Schedule's jitter moves each of its occurrences: always the same for the
@@ -182,9 +195,9 @@ func (s *scheduler) describe(sch Schedule) (string, error) {
 }
 
 // blackedOut reports whether an occurrence at t falls into one of the Schedule's blackouts.
-func (c *cronCache) blackedOut(sch Schedule, t time.Time) (bool, error) {
-	for _, b := range sch.Blackouts {
-		begins, err := c.get(b.Cron, sch.Zone)
+func (s Schedule) blackedOut(t time.Time, crons cronSource) (bool, error) {
+	for _, b := range s.Blackouts {
+		begins, err := crons(b.Cron, s.Zone)
 		if err != nil {
 			return false, err
 		}

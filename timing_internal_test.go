@@ -37,7 +37,7 @@ func TestTiming_LatestAndCountAreWhatSteppingGives(t *testing.T) {
 		case 3:
 			sch = Schedule{Type: TypeManual}
 		}
-		times, err := crons.timing(sch)
+		times, err := sch.timing(crons.get)
 		require.NoError(t, err)
 		after, until := at(random.IntN(4000)), at(random.IntN(4000))
 		var latest time.Time
@@ -57,8 +57,7 @@ func TestTiming_LatestAndCountAreWhatSteppingGives(t *testing.T) {
 }
 
 func TestInterval_IsAnchored(t *testing.T) {
-	crons := newCronCache()
-	anchored, err := crons.timing(Schedule{Type: TypeInterval, Every: 6 * time.Hour})
+	anchored, err := Schedule{Type: TypeInterval, Every: 6 * time.Hour}.timing(parseCron)
 	require.NoError(t, err)
 	now := time.Date(2026, 3, 29, 13, 14, 15, 16, time.UTC)
 	assert.Equal(t, time.Date(2026, 3, 29, 18, 0, 0, 0, time.UTC), anchored.Next(now), "without a start it follows the clock in UTC")
@@ -66,7 +65,7 @@ func TestInterval_IsAnchored(t *testing.T) {
 	assert.Equal(t, time.Date(1969, 12, 31, 18, 0, 0, 0, time.UTC), anchored.Next(time.Date(1969, 12, 31, 12, 0, 0, 0, time.UTC)), "before its anchor, too")
 
 	start := time.Date(2026, 3, 29, 0, 5, 0, 0, time.UTC)
-	started, err := crons.timing(Schedule{Type: TypeInterval, Every: 7 * time.Hour, StartAt: start})
+	started, err := Schedule{Type: TypeInterval, Every: 7 * time.Hour, StartAt: start}.timing(parseCron)
 	require.NoError(t, err)
 	assert.Equal(t, start, started.Next(start.Add(-24*time.Hour)), "the start is the first")
 	assert.Equal(t, start.Add(14*time.Hour), started.Next(now))

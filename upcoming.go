@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// An Occurrence is a time at which a Schedule will run.
-type Occurrence struct {
-	Schedule string    `json:"schedule"`
-	At       time.Time `json:"at"` // in the Schedule's time zone
-}
-
 // Upcoming implements Viewer.
 func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) ([]Occurrence, error) {
 	if n = min(n, maxPageSize); n <= 0 {
@@ -30,47 +24,57 @@ func (s *scheduler) Upcoming(ctx context.Context, n int, scheduleIDs ...string) 
 	}
 	queue := make(comingQueue, 0, len(soonest))
 	for _, sch := range soonest {
-		times, err := s.crons.timing(sch)
+		view, err := s.outlook(sch, now())
 		if err != nil {
-			return nil, fmt.Errorf("list upcoming of schedule %q: %w", sch.ID, err)
+			return nil, fmt.Errorf("list upcoming: %w", err)
 		}
-		zone, err := loadZone(sch.Zone)
-		if err != nil {
-			return nil, fmt.Errorf("list upcoming of schedule %q: %w", sch.ID, err)
+		if c := (coming{outlook: view, left: sch.left()}); c.goOn(view.first()) {
+			queue = append(queue, c)
 		}
-		left := int64(n)
-		if sch.MaxRuns > 0 {
-			left = sch.MaxRuns - sch.Runs
-		}
-		// Of several that are due, the planner will run the latest.
-		delay := sch.delay()
-		first := occurrencesUntil(times, sch.NextExecutionAt.Add(-delay), now().Add(-delay)).latest
-		queue = append(queue, coming{
-			Occurrence: Occurrence{sch.ID, first.In(zone)},
-			next:       func(t time.Time) time.Time { return times.Next(t).In(zone) },
-			left:       left,
-		})
 	}
 	heap.Init(&queue)
 	occurrences := make([]Occurrence, 0, n)
 	for len(queue) > 0 && len(occurrences) < n {
 		soonest := &queue[0]
-		occurrences = append(occurrences, soonest.Occurrence)
-		soonest.At = soonest.next(soonest.At)
-		if soonest.left--; soonest.At.IsZero() || soonest.left <= 0 {
-			heap.Pop(&queue)
-		} else {
+		o, err := soonest.coming(soonest.next)
+		if err != nil {
+			return nil, fmt.Errorf("list upcoming: %w", err)
+		}
+		occurrences = append(occurrences, o)
+		if o.Outlook != OutlookBlackout {
+			soonest.left--
+		}
+		if soonest.goOn(soonest.times.Next(soonest.next)) {
 			heap.Fix(&queue, 0)
+		} else {
+			heap.Pop(&queue)
 		}
 	}
 	return occurrences, nil
 }
 
+// first is the first occurrence that will be planned to run, or skipped by itself: of several that are due,
+// the first that the policies let run.
+func (v outlook) first() time.Time {
+	now := v.now.Add(-v.sch.delay())
+	o := dueBetween(v.times, v.sch.PlannedUntil, now)
+	if run := v.sch.wanted(o, v.times, now); len(run) > 0 {
+		return run[0]
+	}
+	return o.next
+}
+
 // coming is a schedule's next occurrence that was not listed yet.
 type coming struct {
-	Occurrence
-	next func(time.Time) time.Time
-	left int64 // occurrences that may still be listed
+	outlook
+	next time.Time
+	left int64 // occurrences that may still be listed as run
+}
+
+// goOn moves on to next, and reports whether there is such an occurrence.
+func (c *coming) goOn(next time.Time) bool {
+	c.next = next
+	return !next.IsZero() && c.left > 0
 }
 
 // comingQueue is a heap by time, then ID.
@@ -78,10 +82,10 @@ type comingQueue []coming
 
 func (q comingQueue) Len() int { return len(q) }
 func (q comingQueue) Less(i, j int) bool {
-	if q[i].At.Equal(q[j].At) {
-		return q[i].Schedule < q[j].Schedule
+	if q[i].next.Equal(q[j].next) {
+		return q[i].sch.ID < q[j].sch.ID
 	}
-	return q[i].At.Before(q[j].At)
+	return q[i].next.Before(q[j].next)
 }
 func (q comingQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
 func (q *comingQueue) Push(x any)   { *q = append(*q, x.(coming)) }

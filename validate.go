@@ -16,6 +16,9 @@ const ruleID = "must be 1 to 128 letters, digits, '.', '_' or '-', beginning wit
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
+// maxMisfireLimit bounds what one planning transaction inserts for one schedule.
+const maxMisfireLimit = 1000
+
 func validID(id string) bool { return idPattern.MatchString(id) }
 
 // faults gathers what is wrong with one thing, so that all of it is told at once.
@@ -149,11 +152,7 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 
 // checkTimes checks all that says when sch falls due.
 func (s *scheduler) checkTimes(f *faults, sch Schedule, zone string) {
-	switch sch.Type {
-	case TypeCron, TypeInterval, TypeOnce, TypeManual:
-	default:
-		f.field("type", sch.Type, "must be %q, %q, %q or %q", TypeCron, TypeInterval, TypeOnce, TypeManual)
-	}
+	oneOf(f, "type", sch.Type, []ScheduleType{TypeCron, TypeInterval, TypeOnce, TypeManual})
 	checkCron := func(field, expr string) {
 		_, err := s.crons.get(expr, zone)
 		for _, e := range unjoin(err) {
@@ -186,11 +185,29 @@ func (s *scheduler) checkTimes(f *faults, sch Schedule, zone string) {
 	if sch.Jitter < 0 || sch.Jitter > 24*time.Hour {
 		f.field("jitter", sch.Jitter, "must be between zero and 24h")
 	}
+	oneOf(f, "overlap", sch.Overlap, Overlaps())
+	oneOf(f, "misfire", sch.Misfire, Misfires())
+	oneOf(f, "on_resume", sch.OnResume, OnResumes())
+	f.notNegative("misfire_grace", sch.MisfireGrace)
+	f.notNegative("misfire_window", sch.MisfireWindow)
+	if sch.MisfireWindow > 0 && sch.MisfireWindow < sch.MisfireGrace {
+		f.field("misfire_window", sch.MisfireWindow, "must not be shorter than misfire_grace (%s)", sch.MisfireGrace)
+	}
+	if sch.MisfireLimit < 0 || sch.MisfireLimit > maxMisfireLimit {
+		f.field("misfire_limit", sch.MisfireLimit, "must be between 0 (for the default of %d) and %d", DefaultMisfireLimit, maxMisfireLimit)
+	}
 	for i, b := range sch.Blackouts {
 		checkCron(fmt.Sprintf("blackouts[%d].cron", i), b.Cron)
 		if b.For <= 0 {
 			f.field(fmt.Sprintf("blackouts[%d].for", i), b.For, "must be longer than zero")
 		}
+	}
+}
+
+// oneOf checks that value is one of those there are.
+func oneOf[S ~string](f *faults, field string, value S, all []S) {
+	if !slices.Contains(all, value) {
+		f.field(field, value, "must be one of %q", all)
 	}
 }
 

@@ -172,6 +172,9 @@ func (n *node) recorded(ctx context.Context, call Call, o Outcome, finishes []Fi
 	if e := finish.Execution; e.State == StatePending {
 		n.alarm.set(e.NotBefore)
 	}
+	if finish.Released || finish.Execution.Trigger == TriggerBackfill {
+		n.alarm.set(now()) // another may begin
+	}
 	n.observe(ctx, finish.Execution)
 }
 

@@ -1,6 +1,9 @@
 package cron
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Rule says why a schedule fires at a time.
 type Rule int
@@ -35,6 +38,20 @@ func (r Rule) String() string {
 	default:
 		return "none"
 	}
+}
+
+// MarshalText returns what String does.
+func (r Rule) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (r *Rule) UnmarshalText(text []byte) error {
+	for rule := RuleNone; rule <= RuleAgain; rule++ {
+		if rule.String() == string(text) {
+			*r = rule
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown rule %q", text)
 }
 
 // Explain says by which rule the schedule fires at t, or [RuleNone] if it does not.

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/callsheet-go/callsheet"
 )
@@ -15,7 +16,7 @@ func (s *Store) Define(ctx context.Context, sheet callsheet.Sheet) error {
 	defer s.mu.Unlock()
 
 	// Everything is staged before anything is put: a fault anywhere leaves all as it was.
-	now := clock()
+	now := s.moment
 	within := make(map[callsheet.Ref]bool)
 	names(within, sheet.Sources)
 	names(within, sheet.Requests)
@@ -49,22 +50,31 @@ func (s *Store) Define(ctx context.Context, sheet callsheet.Sheet) error {
 }
 
 // ChangeSchedule implements [callsheet.DefinitionStore].
-func (s *Store) ChangeSchedule(ctx context.Context, id string, change func(callsheet.Schedule) (callsheet.ScheduleState, error)) (callsheet.Schedule, error) {
+func (s *Store) ChangeSchedule(ctx context.Context, id string, change func(callsheet.Schedule, time.Time) (callsheet.Decision, error)) (callsheet.Changed, error) {
+	var changed callsheet.Changed
 	if err := s.enter(ctx, "change schedule"); err != nil {
-		return callsheet.Schedule{}, err
+		return changed, err
 	}
 	defer s.mu.Unlock()
 
 	row, ok := s.schedules.rows[id]
 	if !ok {
-		return callsheet.Schedule{}, s.schedules.notFound(id)
+		return changed, s.schedules.notFound(id)
 	}
-	state, err := change(cloneSchedule(*row))
+	now := s.moment
+	d, err := change(cloneSchedule(*row), now)
+	if err == nil {
+		err = s.takenID(d.Executions)
+	}
 	if err != nil {
-		return callsheet.Schedule{}, err
+		return changed, err
 	}
-	s.setState(row, state)
-	return cloneSchedule(*row), nil
+	inserted, cancelled := s.decided(id, d, now, 0)
+	s.setState(row, d.State)
+	s.settle(row, now)
+	return callsheet.Changed{
+		Schedule: cloneSchedule(*row), Inserted: cloneExecutions(inserted), Cancelled: cloneExecutions(cancelled),
+	}, nil
 }
 
 // names adds what items are called to within.

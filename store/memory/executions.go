@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"slices"
 	"time"
 
 	"github.com/google/btree"
@@ -12,26 +11,42 @@ import (
 // An execution is one kept row.
 type execution struct {
 	callsheet.Execution
-	ringAt time.Time // of a pending one: when its bell is to ring
+	ringAt time.Time // of a pending one that does not wait: when its bell is to ring
+	rung   bool      // whether ringAt is when it rings again
 }
+
+// backfill reports whether the row comes last.
+func (e *execution) backfill() bool { return e.Trigger == callsheet.TriggerBackfill }
+
+// up reports whether the row is open and does not wait.
+func (e *execution) up() bool { return !e.State.Final() && !e.Waits }
 
 type executionTree = btree.BTreeG[*execution]
 
-// executions keeps the rows and the ways to find them. All keys of a row but those of history
-// change only while the row is out; leave and enter are the only ways out and in.
+// executions keeps the rows and the ways to find them. The keys of a row change only while it is
+// out: leave and enter are the ways out and in, remove and add where its key in history changes.
 type executions struct {
 	byID map[string]*execution
-	// history orders all by (Schedule, ScheduledAt). Both never change.
+	// history orders all by (Schedule, ScheduledAt).
 	history *executionTree
 	// timeline orders those in each state by (ScheduledAt, ID).
 	timeline map[callsheet.State]*executionTree
-	// due orders those in each state by the time that matters there: pending ones by ringAt,
-	// running ones by LeaseUntil, final ones by FinishedAt.
+	// due orders those in each state by the time that matters there: running ones by LeaseUntil,
+	// final ones by FinishedAt, and, where they do not come last, pending ones that do not wait by ringAt.
 	due map[callsheet.State]*executionTree
-	// ready orders the pending ones by ReadySince.
+	// last orders pending backfills that do not wait by ringAt.
+	last *executionTree
+	// ready orders what is in due as pending by ReadySince.
 	ready *executionTree
-	// probe is what is looked for in a tree; kept here, as planning looks once per occurrence.
-	probe execution
+	// up and waiting order the open ones by (Schedule, place in line).
+	up, waiting *executionTree
+	// inState counts the rows in each state, runningBackfills those of them that come last.
+	inState          map[callsheet.State]int
+	runningBackfills int
+	// probe is what is looked for in a tree, and placed what places returns; kept here, as planning
+	// needs them for each occurrence.
+	probe  execution
+	placed [4]*executionTree
 }
 
 func newExecutions() *executions {
@@ -40,7 +55,11 @@ func newExecutions() *executions {
 		history:  newTree(earlierInHistory),
 		timeline: make(map[callsheet.State]*executionTree),
 		due:      make(map[callsheet.State]*executionTree),
+		last:     newTree(byTime(dueTime(callsheet.StatePending))),
 		ready:    newTree(byTime(func(e *execution) time.Time { return e.ReadySince() })),
+		up:       newTree(earlierInLine),
+		waiting:  newTree(earlierInLine),
+		inState:  make(map[callsheet.State]int),
 	}
 	for _, state := range callsheet.States() {
 		x.timeline[state] = newTree(byTime(func(e *execution) time.Time { return e.ScheduledAt }))
@@ -75,6 +94,13 @@ func earlierInHistory(a, b *execution) bool {
 	return a.ScheduledAt.Before(b.ScheduledAt)
 }
 
+func earlierInLine(a, b *execution) bool {
+	if a.Schedule != b.Schedule {
+		return a.Schedule < b.Schedule
+	}
+	return a.Before(b.Execution) < 0
+}
+
 // add keeps a new row.
 func (x *executions) add(row *execution) {
 	x.byID[row.ID] = row
@@ -90,30 +116,75 @@ func (x *executions) remove(row *execution) {
 }
 
 func (x *executions) enter(row *execution) {
-	x.timeline[row.State].ReplaceOrInsert(row)
-	x.due[row.State].ReplaceOrInsert(row)
-	if row.State == callsheet.StatePending {
-		x.ready.ReplaceOrInsert(row)
+	x.inState[row.State]++
+	if row.State == callsheet.StateRunning && row.backfill() {
+		x.runningBackfills++
+	}
+	for _, tree := range x.places(row) {
+		tree.ReplaceOrInsert(row)
 	}
 }
 
 func (x *executions) leave(row *execution) {
-	x.timeline[row.State].Delete(row)
-	x.due[row.State].Delete(row)
-	if row.State == callsheet.StatePending {
-		x.ready.Delete(row)
+	x.inState[row.State]--
+	if row.State == callsheet.StateRunning && row.backfill() {
+		x.runningBackfills--
+	}
+	for _, tree := range x.places(row) {
+		tree.Delete(row)
 	}
 }
 
-// rung notes that a pending row's bell is to ring at next.
+// places are the trees that a row belongs in, history aside.
+func (x *executions) places(row *execution) []*executionTree {
+	places := append(x.placed[:0], x.timeline[row.State])
+	switch {
+	case row.Waits:
+		return append(places, x.waiting)
+	case row.State == callsheet.StatePending && row.backfill():
+		return append(places, x.up, x.last)
+	case row.State == callsheet.StatePending:
+		return append(places, x.up, x.due[row.State], x.ready)
+	case row.State == callsheet.StateRunning:
+		return append(places, x.up, x.due[row.State])
+	}
+	return append(places, x.due[row.State])
+}
+
+// rung notes that the bell of a pending row that does not wait rings now, and again at next.
 func (x *executions) rung(row *execution, next time.Time) {
 	pending := x.due[callsheet.StatePending]
+	if row.backfill() {
+		pending = x.last
+	}
 	pending.Delete(row)
-	row.ringAt = next
+	row.ringAt, row.rung = next, true
 	pending.ReplaceOrInsert(row)
 }
 
-func (x *executions) count(state callsheet.State) int { return x.due[state].Len() }
+// clockSet moves what is measured from a moment on along with the clock, which was set by that much.
+func (x *executions) clockSet(by time.Duration) {
+	var rows []*execution
+	for _, tree := range [...]*executionTree{x.up, x.waiting} {
+		tree.Ascend(func(row *execution) bool {
+			rows = append(rows, row)
+			return true
+		})
+	}
+	for _, row := range rows {
+		x.leave(row)
+		if row.State == callsheet.StateRunning {
+			row.LeaseUntil = row.LeaseUntil.Add(by)
+		}
+		if !row.NotBefore.IsZero() {
+			row.NotBefore = row.NotBefore.Add(by)
+		}
+		row.ringAt = row.ringAt.Add(by)
+		x.enter(row)
+	}
+}
+
+func (x *executions) count(state callsheet.State) int { return x.inState[state] }
 
 // taken reports whether the Schedule has an execution at that time.
 func (x *executions) taken(schedule string, at time.Time) bool {
@@ -145,33 +216,91 @@ func (s *Store) insert(e callsheet.Execution, now time.Time, rung time.Duration)
 	return row
 }
 
-// apply writes the next state of an execution, and all that follows from it: the tallies and, at
-// its end, the state of its Schedule. A pending one counts as rung for a while; zero: it rings
+// apply writes the next state of an execution, and all that follows from it: the tallies, the
+// state of its Schedule, and who of the Schedule's waits. A pending one counts as rung for a while; zero: it rings
 // as soon as it is ready.
-func (s *Store) apply(row *execution, after callsheet.Execution, now time.Time, rung time.Duration) {
+func (s *Store) apply(row *execution, after callsheet.Execution, now time.Time, rung time.Duration) (released bool) {
+	before := row.Execution
+	s.write(row, after, now, rung)
+	schedule, ok := s.schedules.rows[after.Schedule]
+	if !ok {
+		return false
+	}
+	if after.State.Final() {
+		s.setState(schedule, schedule.Recorded(before, after, now))
+	}
+	return before.State != after.State && s.settle(schedule, now)
+}
+
+// write replaces an execution, whose key stays, and counts it.
+func (s *Store) write(row *execution, after callsheet.Execution, now time.Time, rung time.Duration) {
 	before := row.Execution
 	s.executions.leave(row)
 	row.Execution = after
 	row.bell(now, rung)
 	s.executions.enter(row)
 	s.count(&before, &row.Execution)
-	if !after.State.Final() {
-		return
+}
+
+// settle sees to the Schedule's line, and reports whether an execution was released.
+func (s *Store) settle(schedule *callsheet.Schedule, now time.Time) (released bool) {
+	for s.open(schedule.ID) > 0 {
+		var next *callsheet.Execution
+		s.executions.inLine(s.executions.waiting, schedule.ID, func(row *execution) bool {
+			next = &row.Execution
+			return false
+		})
+		if next == nil && (schedule.Overlap == callsheet.OverlapAllow || s.open(schedule.ID) == 1) {
+			break
+		}
+		var up []callsheet.Execution
+		if schedule.Overlap != callsheet.OverlapAllow {
+			s.executions.inLine(s.executions.up, schedule.ID, func(row *execution) bool {
+				up = append(up, row.Execution)
+				return true
+			})
+		}
+		changed := schedule.Line(up, next, now)
+		if len(changed) == 0 {
+			break
+		}
+		for _, e := range changed {
+			s.write(s.executions.byID[e.ID], e, now, 0)
+			released = released || !e.Waits
+		}
 	}
-	if schedule, ok := s.schedules.rows[after.Schedule]; ok {
-		s.setState(schedule, schedule.Recorded(before, after, now))
+	return released
+}
+
+// decided applies a Decision, but for the state, and returns what was inserted and cancelled.
+func (s *Store) decided(schedule string, d callsheet.Decision, now time.Time, rung time.Duration) (inserted, cancelled []*execution) {
+	if d.Cancel != nil {
+		for _, row := range s.openOf(schedule) {
+			if reason := d.Cancel(row.Execution); reason != "" && !row.CancelRequested {
+				s.write(row, row.Cancelled(reason, now), now, 0)
+				cancelled = append(cancelled, row)
+			}
+		}
 	}
+	for _, e := range d.Executions {
+		e = admitted(e, schedule, now)
+		if s.executions.taken(schedule, e.ScheduledAt) {
+			if e.Gap == nil {
+				continue
+			}
+			e.ScheduledAt = s.free(schedule, e.ScheduledAt)
+		}
+		inserted = append(inserted, s.insert(e, now, rung))
+	}
+	return inserted, cancelled
 }
 
 // bell sets when a pending row rings: after rung, as it is being rung now, unless it has to wait.
 // Then it rings when the wait is over.
 func (e *execution) bell(now time.Time, rung time.Duration) {
-	if e.State != callsheet.StatePending {
-		return
-	}
-	e.ringAt = e.NotBefore
+	e.ringAt, e.rung = e.NotBefore, false
 	if !e.NotBefore.After(now) {
-		e.ringAt = now.Add(rung)
+		e.ringAt, e.rung = now.Add(rung), rung > 0
 	}
 }
 
@@ -194,21 +323,44 @@ func (s *Store) open(schedule string) int {
 	return int(tally.Pending + tally.Running)
 }
 
-// openOf returns the executions of the Schedule that are pending or running. They are looked for
-// from the latest on, where they usually are.
+// openOf returns the executions of the Schedule that are pending or running.
 func (s *Store) openOf(schedule string) []*execution {
 	rows := make([]*execution, 0, s.open(schedule))
-	s.executions.history.DescendLessOrEqual(s.executions.historyKey(schedule, endOfTime), func(row *execution) bool {
-		if row.Schedule != schedule || len(rows) == cap(rows) {
-			return false
-		}
-		if !row.State.Final() {
+	for _, tree := range [...]*executionTree{s.executions.up, s.executions.waiting} {
+		s.executions.inLine(tree, schedule, func(row *execution) bool {
 			rows = append(rows, row)
-		}
-		return true
-	})
-	slices.Reverse(rows)
+			return true
+		})
+	}
 	return rows
+}
+
+// ahead counts what a planner has to know of the Schedule's open executions.
+func (s *Store) ahead(schedule string) (open callsheet.Open) {
+	if s.open(schedule) == 0 {
+		return open
+	}
+	count := func(n *int) func(*execution) bool {
+		return func(row *execution) bool {
+			if row.CatchesUp() {
+				return false // and so do all behind it
+			}
+			*n++
+			return true
+		}
+	}
+	s.executions.inLine(s.executions.waiting, schedule, count(&open.Waiting))
+	open.All = open.Waiting
+	s.executions.inLine(s.executions.up, schedule, count(&open.All))
+	return open
+}
+
+// inLine visits the rows of a Schedule in one of the trees that are in the order of the line.
+func (x *executions) inLine(tree *executionTree, schedule string, visit func(*execution) bool) {
+	first := &execution{Execution: callsheet.Execution{Schedule: schedule}}
+	tree.AscendGreaterOrEqual(first, func(row *execution) bool {
+		return row.Schedule == schedule && visit(row)
+	})
 }
 
 // forgetTally drops the tally of a Schedule of which nothing else is left.

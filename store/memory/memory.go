@@ -18,6 +18,12 @@ const (
 	// treeDegree trades the depth of the trees for the cost of moving items within a node.
 	treeDegree = 32
 
+	// clockSet is by how much the clock must have run ahead of real time, or fallen behind, to count as set.
+	clockSet = time.Second
+
+	// lastID comes after every ID.
+	lastID = "\xff"
+
 	// defaultLimit is what a limit of zero means where no page is asked for.
 	defaultLimit = 100
 )
@@ -27,12 +33,19 @@ const (
 // Its clock is [time.Now], so that in a testing/synctest bubble it follows the bubble's time. It
 // starts no goroutines and no timers, and need not be closed.
 //
+// When the machine's clock is set, or goes on after a suspend, leases, delays of retries and rings that are under
+// way keep what is left of them: they are lengths of time. Occurrences follow the clock.
+//
 // Finding due schedules, bells to ring, expired leases and old rows costs what is found. Deleting
 // a Definition other than a Schedule looks at everything that might use it.
 type Store struct {
 	// mu guards everything below, and is held for the whole of every method: that makes each of
 	// them atomic. The callbacks of Plan and ChangeSchedule run under it.
 	mu sync.Mutex
+
+	clock func() time.Time
+	// moment is when the method under way began, by clock, and real the same by the monotonic clock.
+	moment, real time.Time
 
 	sources    *table[callsheet.Source, *callsheet.Source]
 	requests   *table[callsheet.Request, *callsheet.Request]
@@ -54,9 +67,19 @@ type Store struct {
 
 var _ callsheet.Store = (*Store)(nil)
 
+// An Option changes a default of [New].
+type Option func(*Store)
+
+// WithClock has the Store read the time from clock instead of [time.Now], for tests of what happens when
+// a clock is set. It must not call the Store.
+func WithClock(clock func() time.Time) Option {
+	return func(s *Store) { s.clock = clock }
+}
+
 // New returns an empty Store.
-func New() *Store {
+func New(opts ...Option) *Store {
 	s := &Store{
+		clock: time.Now,
 		planned: newOrder(
 			func(s *callsheet.Schedule) bool { return s.Planned() && !s.NextExecutionAt.IsZero() },
 			func(s *callsheet.Schedule) time.Time { return s.NextExecutionAt }),
@@ -76,6 +99,10 @@ func New() *Store {
 	s.schedules = newTable[callsheet.Schedule](s, callsheet.KindSchedule, cloneSchedule)
 	s.schedules.inherit = inheritState
 	s.schedules.moved = s.scheduleMoved
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.moment, s.real = kept(s.clock()), time.Now()
 	return s
 }
 
@@ -94,17 +121,20 @@ func (s *Store) Deliveries() callsheet.Collection[callsheet.Delivery] { return s
 // Schedules implements [callsheet.DefinitionStore].
 func (s *Store) Schedules() callsheet.Collection[callsheet.Schedule] { return s.schedules }
 
-// enter begins a method: it locks mu, unless ctx is done already.
+// enter begins a method: it locks mu and reads the clock, unless ctx is done already.
 func (s *Store) enter(ctx context.Context, doing string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	s.mu.Lock()
+	moment, real := kept(s.clock()), time.Now()
+	set := moment.Sub(s.moment) - real.Sub(s.real)
+	s.moment, s.real = moment, real
+	if set.Abs() >= clockSet {
+		s.executions.clockSet(set.Truncate(time.Microsecond))
+	}
 	return nil
 }
-
-// clock is the Store's clock. Every method reads it once.
-func clock() time.Time { return kept(time.Now()) }
 
 // kept returns t as times are kept: in UTC, with microseconds, without a monotonic reading.
 func kept(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -16,12 +16,12 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 	defer s.mu.Unlock()
 
 	// All is decided before anything is written, so that a panic of Decide leaves all as it was.
-	now := clock()
+	now := s.moment
 	due := s.due(now, limitOf(p.Limit))
 	decisions := make([]callsheet.Decision, len(due))
 	inserts := 0
 	for i, row := range due {
-		decisions[i] = p.Decide(callsheet.Due{Schedule: *row, Open: s.open(row.ID), Now: now})
+		decisions[i] = p.Decide(callsheet.Due{Schedule: *row, Open: s.ahead(row.ID), Now: now})
 		if err := s.takenID(decisions[i].Executions); err != nil {
 			return result, err
 		}
@@ -29,26 +29,18 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 	}
 
 	result.Executions = make([]callsheet.Execution, 0, inserts)
-	runs := make([]int64, len(due))
 	for i, row := range due {
-		for _, e := range decisions[i].Executions {
-			e = admitted(e, row.ID, now)
-			if s.executions.taken(e.Schedule, e.ScheduledAt) {
-				continue
-			}
-			s.insert(e, now, p.RingAgain)
+		inserted, cancelled := s.decided(row.ID, decisions[i], now, p.RingAgain)
+		state := decisions[i].State
+		for _, e := range inserted {
 			if e.State == callsheet.StatePending {
-				runs[i]++
+				state.Runs++
 			}
-			result.Executions = append(result.Executions, cloneExecution(e))
-		}
-		state := row.ScheduleState
-		state.NextExecutionAt = decisions[i].Next
-		state.Runs += runs[i]
-		if reason := decisions[i].Pause; reason != "" {
-			state = state.Paused(reason, now)
 		}
 		s.setState(row, state)
+		s.settle(row, now)
+		result.Executions = append(result.Executions, cloneExecutions(inserted)...)
+		result.Cancelled = append(result.Cancelled, cloneExecutions(cancelled)...)
 	}
 	result.Schedules = len(due)
 	if next, ok := s.planned.tree.Min(); ok {
@@ -70,7 +62,7 @@ func (s *Store) Insert(ctx context.Context, e callsheet.Execution, rung time.Dur
 	if err := s.takenID([]callsheet.Execution{e}); err != nil {
 		return callsheet.Execution{}, err
 	}
-	now := clock()
+	now := s.moment
 	e.State = callsheet.StatePending
 	if e.ScheduledAt.IsZero() {
 		e.ScheduledAt = now
@@ -78,7 +70,78 @@ func (s *Store) Insert(ctx context.Context, e callsheet.Execution, rung time.Dur
 	e = admitted(e, e.Schedule, now)
 	e.ScheduledAt = s.free(e.Schedule, e.ScheduledAt)
 	row := s.insert(e, now, rung)
+	s.settle(s.schedules.rows[e.Schedule], now)
 	return cloneExecution(row.Execution), nil
+}
+
+// Backfill implements [callsheet.PlanStore].
+func (s *Store) Backfill(ctx context.Context, id string, from, to time.Time, decide func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error)) ([]callsheet.Execution, error) {
+	if err := s.enter(ctx, "backfill a schedule"); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+
+	schedule, ok := s.schedules.rows[id]
+	if !ok {
+		return nil, s.schedules.notFound(id)
+	}
+	now := s.moment
+	decided, err := decide(cloneSchedule(*schedule), cloneExecutions(s.executions.between(id, from, to)), now)
+	if err != nil {
+		return nil, err
+	}
+	var written []*execution
+	for _, e := range decided {
+		row := s.executions.byID[e.ID]
+		if row != nil { // out of the way of those that come before it
+			s.executions.remove(row)
+		}
+		e = admitted(e, id, now)
+		if s.executions.taken(id, e.ScheduledAt) && e.Gap != nil {
+			e.ScheduledAt = s.free(id, e.ScheduledAt)
+		}
+		switch {
+		case s.executions.taken(id, e.ScheduledAt):
+			if row != nil {
+				s.executions.add(row)
+			}
+			continue
+		case row == nil:
+			row = s.insert(e, now, 0)
+		default:
+			before := row.Execution
+			row.Execution = e
+			row.bell(now, 0)
+			s.executions.add(row)
+			s.count(&before, &row.Execution)
+		}
+		written = append(written, row)
+	}
+	s.settle(schedule, now)
+	return cloneExecutions(written), nil
+}
+
+// between returns the Schedule's executions from the one time to before the other, earliest first, and before them
+// the last skipped one that is earlier.
+func (x *executions) between(schedule string, from, to time.Time) []*execution {
+	var rows []*execution
+	x.history.DescendLessOrEqual(x.historyKey(schedule, from.Add(-time.Microsecond)), func(row *execution) bool {
+		if row.Schedule == schedule && row.State != callsheet.StateSkipped {
+			return true
+		}
+		if row.Schedule == schedule {
+			rows = append(rows, row)
+		}
+		return false
+	})
+	x.history.AscendGreaterOrEqual(x.historyKey(schedule, from), func(row *execution) bool {
+		if row.Schedule != schedule || !row.ScheduledAt.Before(to) {
+			return false
+		}
+		rows = append(rows, row)
+		return true
+	})
+	return rows
 }
 
 // Ring implements [callsheet.PlanStore].
@@ -89,9 +152,32 @@ func (s *Store) Ring(ctx context.Context, r callsheet.RingRequest) (callsheet.Ri
 	}
 	defer s.mu.Unlock()
 
-	now := clock()
-	pending := s.executions.due[callsheet.StatePending]
-	rows := make([]*execution, 0, min(limitOf(r.Limit), pending.Len()))
+	now := s.moment
+	x := s.executions
+	pending := x.due[callsheet.StatePending]
+	rows := ringing(pending, now, limitOf(r.Limit))
+	if oldest, ok := x.ready.Min(); !ok || oldest.ReadySince().After(now) {
+		rows = append(rows, ringing(x.last, now, min(limitOf(r.Limit)-len(rows), r.Backfills-x.backfillsUp(now)))...)
+	}
+	for _, row := range rows {
+		x.rung(row, now.Add(r.Again))
+		result.IDs = append(result.IDs, row.ID)
+	}
+	if next, ok := pending.Min(); ok {
+		result.Wake = next.ringAt
+	}
+	x.last.AscendGreaterOrEqual(&execution{ringAt: now.Add(time.Microsecond)}, func(next *execution) bool {
+		if result.Wake.IsZero() || next.ringAt.Before(result.Wake) {
+			result.Wake = next.ringAt
+		}
+		return false
+	})
+	return result, nil
+}
+
+// ringing returns up to limit rows whose bell is to ring by now.
+func ringing(pending *executionTree, now time.Time, limit int) []*execution {
+	rows := make([]*execution, 0, max(0, min(limit, pending.Len())))
 	pending.Ascend(func(row *execution) bool {
 		if row.ringAt.After(now) || len(rows) == cap(rows) {
 			return false
@@ -99,14 +185,19 @@ func (s *Store) Ring(ctx context.Context, r callsheet.RingRequest) (callsheet.Ri
 		rows = append(rows, row)
 		return true
 	})
-	for _, row := range rows {
-		s.executions.rung(row, now.Add(r.Again))
-		result.IDs = append(result.IDs, row.ID)
-	}
-	if next, ok := pending.Min(); ok {
-		result.Wake = next.ringAt
-	}
-	return result, nil
+	return rows
+}
+
+// backfillsUp counts the backfills that are running or rung for.
+func (x *executions) backfillsUp(now time.Time) int {
+	n := x.runningBackfills
+	x.last.DescendGreaterThan(&execution{ringAt: now, Execution: callsheet.Execution{ID: lastID}}, func(row *execution) bool {
+		if row.rung {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // due returns up to limit schedules whose next occurrence has come, earliest first.

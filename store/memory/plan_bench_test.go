@@ -83,11 +83,19 @@ func defineDue(b *testing.B, s *memory.Store, n int) time.Time {
 	for i := range n {
 		sheet.Schedules = append(sheet.Schedules, callsheet.Schedule{
 			ID: fmt.Sprintf("schedule-%06d", i), Type: callsheet.TypeCron, Cron: "* * * * *", Request: "get",
-			ScheduleState: callsheet.ScheduleState{NextExecutionAt: due},
 		})
 	}
 	if err := s.Define(context.Background(), sheet); err != nil {
 		b.Fatal(err)
+	}
+	for _, schedule := range sheet.Schedules {
+		_, err := s.ChangeSchedule(context.Background(), schedule.ID, func(sch callsheet.Schedule, _ time.Time) (callsheet.Decision, error) {
+			sch.NextExecutionAt, sch.PlannedUntil = due, due.Add(-time.Minute)
+			return callsheet.Decision{State: sch.ScheduleState}, nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 	return due
 }
@@ -101,9 +109,11 @@ func planAll(b *testing.B, s *memory.Store, due time.Time, n int) []string {
 		result, err := s.Plan(context.Background(), callsheet.PlanRequest{
 			Limit: 1000,
 			Decide: func(d callsheet.Due) callsheet.Decision {
+				state := d.Schedule.ScheduleState
+				state.NextExecutionAt, state.PlannedUntil = next, d.Schedule.NextExecutionAt
 				return callsheet.Decision{
 					Executions: []callsheet.Execution{{ScheduledAt: d.Schedule.NextExecutionAt, Trigger: callsheet.TriggerSchedule, MaxAttempts: 4}},
-					Next:       next,
+					State:      state,
 				}
 			},
 			RingAgain: time.Minute,

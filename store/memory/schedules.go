@@ -60,7 +60,7 @@ func (s *Store) orders() [3]*order { return [...]*order{s.planned, s.failing, s.
 
 // setState replaces the state of a row in its place.
 func (s *Store) setState(row *callsheet.Schedule, state callsheet.ScheduleState) {
-	state.NextExecutionAt = kept(state.NextExecutionAt)
+	state.NextExecutionAt, state.PlannedUntil = kept(state.NextExecutionAt), kept(state.PlannedUntil)
 	after := *row
 	after.ScheduleState = state
 	orders := s.orders()
@@ -89,20 +89,23 @@ func (s *Store) scheduleMoved(before, after *callsheet.Schedule, now time.Time) 
 			o.add(after)
 		}
 	}
-	if after == nil {
-		for _, row := range s.openOf(before.ID) {
-			s.apply(row, row.Cancelled(callsheet.ReasonDeleted, now), now, 0)
-		}
+	switch {
+	case before == nil:
+	case after == nil:
+		s.decided(before.ID, before.Removed(now), now, 0)
 		s.forgetTally(before.ID)
+	default:
+		s.decided(after.ID, after.Edited(*before, now), now, 0)
+		s.settle(after, now)
 	}
 }
 
 // inheritState gives a Schedule that is created, or edited, its state.
-func inheritState(row, item *callsheet.Schedule) {
-	item.NextExecutionAt = kept(item.NextExecutionAt)
+func inheritState(row, item *callsheet.Schedule, now time.Time) {
 	if row == nil {
-		item.ScheduleState = item.Defined()
-		return
+		item.ScheduleState = item.Defined(now)
+	} else {
+		item.ScheduleState = item.Edited(*row, now).State
 	}
-	item.ScheduleState = item.Edited(*row)
+	item.NextExecutionAt, item.PlannedUntil = kept(item.NextExecutionAt), kept(item.PlannedUntil)
 }

@@ -16,7 +16,7 @@ func (s *Store) Survey(ctx context.Context, q callsheet.SurveyQuery) (callsheet.
 	}
 	defer s.mu.Unlock()
 
-	now, limit := clock(), max(q.Limit, 0)
+	now, limit := s.moment, max(q.Limit, 0)
 	overdue := now.Add(-q.Overdue)
 	unplanned, unplannedCount := s.planned.first(limit, overdue)
 	unclaimed, unclaimedCount := s.unclaimed(limit, overdue)

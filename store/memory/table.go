@@ -22,7 +22,7 @@ type table[T callsheet.Definition, P callsheet.Entity[T]] struct {
 
 	clone func(T) T
 	// inherit sets what the library keeps in item, from the row it replaces; nil if it is new.
-	inherit func(row, item P)
+	inherit func(row, item P, now time.Time)
 	// moved is told of every row that comes, is replaced or goes; nil for none.
 	moved func(before, after P, now time.Time)
 }
@@ -34,7 +34,7 @@ func newTable[T callsheet.Definition, P callsheet.Entity[T]](s *Store, kind call
 		rows:    make(map[string]P),
 		ids:     btree.NewOrderedG[string](treeDegree),
 		clone:   clone,
-		inherit: func(P, P) {},
+		inherit: func(P, P, time.Time) {},
 		moved:   func(P, P, time.Time) {},
 	}
 }
@@ -58,7 +58,7 @@ func (t *table[T, P]) Create(ctx context.Context, item T) (T, error) {
 	if err := t.store.unknown(meta, nil); err != nil {
 		return none, err
 	}
-	now := clock()
+	now := t.store.moment
 	t.put(t.created(&item, now), now)
 	return t.clone(item), nil
 }
@@ -98,7 +98,7 @@ func (t *table[T, P]) Update(ctx context.Context, item T) (T, error) {
 	if err := t.store.unknown(meta, nil); err != nil {
 		return none, err
 	}
-	now := clock()
+	now := t.store.moment
 	t.put(t.updated(row, &item, now), now)
 	return t.clone(item), nil
 }
@@ -120,7 +120,7 @@ func (t *table[T, P]) Delete(ctx context.Context, id string) error {
 	}
 	delete(t.rows, id)
 	t.ids.Delete(id)
-	t.moved(row, nil, clock())
+	t.moved(row, nil, t.store.moment)
 	return nil
 }
 
@@ -203,14 +203,14 @@ func (t *table[T, P]) staged(items []T, sheet map[callsheet.Ref]bool, now time.T
 func (t *table[T, P]) created(item P, now time.Time) P {
 	meta := item.Meta()
 	*meta.Version, *meta.CreatedAt, *meta.UpdatedAt = 1, now, now
-	t.inherit(nil, item)
+	t.inherit(nil, item, now)
 	return item
 }
 
 func (t *table[T, P]) updated(row, item P, now time.Time) P {
 	before, meta := row.Meta(), item.Meta()
 	*meta.Version, *meta.CreatedAt, *meta.UpdatedAt = *before.Version+1, *before.CreatedAt, now
-	t.inherit(row, item)
+	t.inherit(row, item, now)
 	return item
 }
 

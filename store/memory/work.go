@@ -14,7 +14,7 @@ func (s *Store) Claim(ctx context.Context, c callsheet.ClaimRequest) ([]callshee
 	}
 	defer s.mu.Unlock()
 
-	now := clock()
+	now := s.moment
 	var calls []callsheet.Call
 	for _, id := range c.ExecutionIDs {
 		row, ok := s.executions.byID[id]
@@ -55,7 +55,7 @@ func (s *Store) Renew(ctx context.Context, r callsheet.RenewRequest) ([]callshee
 	}
 	defer s.mu.Unlock()
 
-	now := clock()
+	now := s.moment
 	renewals := make([]callsheet.Renewal, len(r.Held))
 	for i, held := range r.Held {
 		row, ok := s.executions.byID[held.ExecutionID]
@@ -78,7 +78,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []callsheet.Outcome) ([]cal
 	}
 	defer s.mu.Unlock()
 
-	now := clock()
+	now := s.moment
 	finishes := make([]callsheet.Finish, len(outcomes))
 	for i, o := range outcomes {
 		row, ok := s.held(o.ExecutionID, o.Fence)
@@ -86,7 +86,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []callsheet.Outcome) ([]cal
 			finishes[i].Err = callsheet.ErrStaleFence
 			continue
 		}
-		s.apply(row, row.Finished(o, now), now, 0)
+		finishes[i].Released = s.apply(row, row.Finished(o, now), now, 0)
 		finishes[i].Execution = cloneExecution(row.Execution)
 		if schedule, ok := s.schedules.rows[row.Schedule]; ok {
 			after := cloneSchedule(*schedule)
@@ -113,7 +113,7 @@ func (s *Store) Reclaim(ctx context.Context, limit int, rung time.Duration) ([]c
 	}
 	defer s.mu.Unlock()
 
-	now := clock()
+	now := s.moment
 	rows := s.expired(now, limitOf(limit))
 	for _, row := range rows {
 		s.apply(row, row.Finished(row.Lost(), now), now, rung)
@@ -147,7 +147,7 @@ func (s *Store) Cancel(ctx context.Context, executionID, reason string) (callshe
 	}
 	changed := !row.State.Final() && !row.CancelRequested
 	if changed {
-		now := clock()
+		now := s.moment
 		s.apply(row, row.Cancelled(reason, now), now, 0)
 	}
 	return cloneExecution(row.Execution), changed, nil
@@ -172,7 +172,7 @@ func (s *Store) Reopen(ctx context.Context, executionID string, rung time.Durati
 		ref := callsheet.Ref{Kind: callsheet.KindExecution, ID: executionID}
 		return callsheet.Execution{}, &callsheet.ConflictError{Ref: ref, Reason: "it is " + string(row.State) + ", not failed"}
 	}
-	now := clock()
+	now := s.moment
 	s.apply(row, row.Reopened(schedule.MaxAttempts(), now), now, rung)
 	return cloneExecution(row.Execution), nil
 }

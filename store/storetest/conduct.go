@@ -44,29 +44,40 @@ func copiesOfDefinitions(t *trial) {
 	want[0].Default = []any{"kept", map[string]any{"kept": true}}
 	require.Equal(t, want, kept.Extracts[0].Fields)
 
-	schedule := t.hasSchedule("s", next(in(time.Hour)))
-	schedule.Labels["team"] = "changed"
+	blackouts := []callsheet.Blackout{{Cron: "0 22 * * 5", For: time.Hour}}
+	schedule := t.hasSchedule("s", next(in(time.Hour)), func(s *callsheet.Schedule) { s.Blackouts = blackouts })
+	schedule.Labels["team"], schedule.Blackouts[0].Cron, blackouts[0].Cron = "changed", "changed", "changed"
 	soonest, err := t.Soonest(ctx, 1)
 	require.NoError(t, err)
 	soonest[0].Labels["team"] = "changed"
 	t.surveys(callsheet.SurveyQuery{Limit: 1}).NeverRun[0].Labels["team"] = "changed"
-	_, err = t.ChangeSchedule(ctx, "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
+	t.changes("s", func(s callsheet.Schedule, _ time.Time) callsheet.Decision {
 		s.Labels["team"] = "changed"
-		return s.ScheduleState, nil
+		return callsheet.Decision{State: s.ScheduleState}
+	}).Schedule.Labels["team"] = "changed"
+	t.backfills("s", past, future, func(s callsheet.Schedule, _ []callsheet.Execution, _ time.Time) []callsheet.Execution {
+		s.Labels["team"], s.Blackouts[0].Cron = "changed", "changed"
+		return nil
 	})
-	require.NoError(t, err)
 	t.finishes(t.hasRunning("s", longLease), callsheet.Outcome{State: callsheet.StateSucceeded}).Schedule.Labels["team"] = "changed"
 	require.Equal(t, newSchedule("s").Labels, t.schedule("s").Labels)
+	require.Equal(t, "0 22 * * 5", t.schedule("s").Blackouts[0].Cron)
 }
 
 func copiesOfExecutions(t *trial) {
 	t.hasSchedule("s", next(ago(time.Minute)))
 	given := &callsheet.Gap{First: ago(time.Hour), Last: ago(time.Minute), Count: 3}
 	planned := t.plans(1, func(d callsheet.Due) callsheet.Decision {
-		return callsheet.Decision{Executions: []callsheet.Execution{skipped(d, ago(time.Hour), callsheet.ReasonMissed, given)}}
+		return decision(d, time.Time{}, skipped(d, ago(time.Hour), callsheet.ReasonMissed, given))
 	}).Executions[0]
 	given.Count = 99
 	planned.Gap.Count = 99
+	t.backfills("s", past, future, func(_ callsheet.Schedule, there []callsheet.Execution, _ time.Time) []callsheet.Execution {
+		for _, e := range there {
+			e.Gap.Count = 99
+		}
+		return nil
+	})
 	t.execution(planned.ID).Gap.Count = 99
 	require.Equal(t, 3, t.execution(planned.ID).Gap.Count)
 
@@ -110,7 +121,13 @@ func doneContext(t *trial) {
 		"List":   func() error { _, err := t.Sources().List(ctx, callsheet.Query{}); return err },
 		"Define": func() error { return t.Define(ctx, callsheet.Sheet{Sources: []callsheet.Source{newSource("new")}}) },
 		"ChangeSchedule": func() error {
-			_, err := t.ChangeSchedule(ctx, "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) { return callsheet.ScheduleState{}, nil })
+			_, err := t.ChangeSchedule(ctx, "s", func(callsheet.Schedule, time.Time) (callsheet.Decision, error) { return callsheet.Decision{}, nil })
+			return err
+		},
+		"Backfill": func() error {
+			_, err := t.Backfill(ctx, "s", past, future, func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
+				return []callsheet.Execution{newExecution("s", ago(time.Hour), 4)}, nil
+			})
 			return err
 		},
 		"Plan":   func() error { _, err := t.Plan(ctx, callsheet.PlanRequest{Decide: runOnce(time.Time{})}); return err },

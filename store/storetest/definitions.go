@@ -42,8 +42,11 @@ func definitionCases() []testCase {
 			func(d *callsheet.Delivery) { d.Target, d.Mode = "other.jsonl", callsheet.PerExecution },
 		}.cases(),
 		kind[callsheet.Schedule, *callsheet.Schedule]{
-			callsheet.KindSchedule, callsheet.Store.Schedules, newSchedule,
-			func(s *callsheet.Schedule) { s.Cron, s.Zone, s.MaxRetries = "5 * * * *", "", callsheet.NoRetries },
+			callsheet.KindSchedule, callsheet.Store.Schedules, newFullSchedule,
+			func(s *callsheet.Schedule) {
+				s.Cron, s.Zone, s.MaxRetries = "5 * * * *", "", callsheet.NoRetries
+				s.StartAt, s.EndAt, s.Blackouts, s.Overlap = time.Time{}, time.Time{}, s.Blackouts[1:], callsheet.OverlapCancelPrevious
+			},
 		}.cases(),
 	)
 }

@@ -36,7 +36,7 @@ func (t *trial) hasHistory(times int) []callsheet.Execution {
 			if i%3 == 0 {
 				e = skipped(d, d.Schedule.NextExecutionAt, callsheet.ReasonOverlap, nil)
 			}
-			return callsheet.Decision{Executions: []callsheet.Execution{e}, Next: start.Add(time.Duration(i+1) * time.Minute)}
+			return decision(d, start.Add(time.Duration(i+1)*time.Minute), e)
 		})
 		require.Len(t, result.Executions, 2)
 		all = append(all, result.Executions...)

@@ -32,10 +32,7 @@ func planOnlyDue(t *trial) {
 	t.hasSchedule("disabled", next(due), func(s *callsheet.Schedule) { s.Disabled = true })
 	t.hasSchedule("manual", next(due), func(s *callsheet.Schedule) { s.Type = callsheet.TypeManual })
 	t.hasSchedule("paused", next(due))
-	_, err := t.ChangeSchedule(t.Context(), "paused", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-		return s.Paused("because", sometime()), nil
-	})
-	require.NoError(t, err)
+	t.pauses("paused")
 
 	var asked []string
 	result := t.plans(10, func(d callsheet.Due) callsheet.Decision {
@@ -87,9 +84,7 @@ func planSkips(t *trial) {
 	gap := &callsheet.Gap{First: first, Last: ago(2 * time.Hour), Count: 2}
 	t.hasSchedule("s", next(due))
 	result := t.plans(10, func(d callsheet.Due) callsheet.Decision {
-		return callsheet.Decision{Executions: []callsheet.Execution{
-			skipped(d, first, callsheet.ReasonMissed, gap), occurrence(d),
-		}}
+		return decision(d, time.Time{}, skipped(d, first, callsheet.ReasonMissed, gap), occurrence(d))
 	})
 	require.Len(t, result.Executions, 2)
 	kept := t.execution(result.Executions[0].ID)
@@ -109,13 +104,15 @@ func planCountsOpen(t *trial) {
 	t.hasSchedule("s", next(at))
 	t.hasSchedule("other")
 	t.hasPending("other")
-	open := func() (open int) {
+	open := func() int {
 		at = at.Add(time.Minute)
+		var open callsheet.Open
 		t.plans(10, func(d callsheet.Due) callsheet.Decision {
 			open = d.Open
-			return callsheet.Decision{Next: at}
+			return decision(d, at)
 		})
-		return open
+		require.Zero(t, open.Waiting, "nobody was expected to wait where executions may overlap")
+		return open.All
 	}
 	require.Equal(t, 0, open())
 	pending := t.hasPending("s")
@@ -150,10 +147,13 @@ func planRace(t *trial) {
 	sheet := callsheet.Sheet{Sources: []callsheet.Source{newSource("api")}, Requests: []callsheet.Request{newRequest("get")}}
 	for i := range schedules {
 		s := newSchedule(numbered("s", i))
-		s.Extract, s.Delivery, s.NextExecutionAt = "", "", start
+		s.Extract, s.Delivery = "", ""
 		sheet.Schedules = append(sheet.Schedules, s)
 	}
 	t.defines(sheet)
+	for _, s := range sheet.Schedules {
+		t.fallsDue(s.ID, start)
+	}
 	decide := func(d callsheet.Due) callsheet.Decision {
 		then := d.Schedule.NextExecutionAt.Add(time.Minute)
 		if !then.Before(start.Add(occurrences * time.Minute)) {
@@ -202,8 +202,7 @@ func planCountsRuns(t *trial) {
 	at := ago(time.Hour)
 	t.hasSchedule("s", next(at))
 	again := func(d callsheet.Due) callsheet.Decision {
-		return callsheet.Decision{Next: at, Executions: []callsheet.Execution{
-			occurrence(d), skipped(d, at.Add(-time.Hour), callsheet.ReasonMissed, nil)}}
+		return decision(d, at, occurrence(d), skipped(d, at.Add(-time.Hour), callsheet.ReasonMissed, nil))
 	}
 	t.plans(1, again)
 	require.EqualValues(t, 1, t.schedule("s").Runs, "what is pending was expected to be counted, what is skipped not")
@@ -216,7 +215,10 @@ func planCountsRuns(t *trial) {
 func planPauses(t *trial) {
 	t.hasSchedule("s", next(ago(time.Minute)))
 	result := t.plans(10, func(d callsheet.Due) callsheet.Decision {
-		return callsheet.Decision{Pause: "no such zone", Executions: []callsheet.Execution{skipped(d, d.Schedule.NextExecutionAt, callsheet.ReasonUnplannable, nil)}}
+		return callsheet.Decision{
+			Executions: []callsheet.Execution{skipped(d, d.Schedule.NextExecutionAt, callsheet.ReasonUnplannable, nil)},
+			State:      d.Schedule.Paused("no such zone", d.Now),
+		}
 	})
 	require.Len(t, result.Executions, 1)
 	s := t.schedule("s")

@@ -13,6 +13,7 @@ import (
 func scheduleCases() []testCase {
 	return []testCase{
 		{"a schedule's state is the library's", "editing a schedule must not undo what happened to it since it was read", stateIsNotEdited},
+		{"a time that has passed is due once", "whoever asks for one run in the past wants it now, and would wait for ever", pastOnceIsDue},
 		{"an edit moves the next occurrence", "a schedule whose cron expression was edited must run at its new times", editMovesNext},
 		{"an edit does not undo what happened since it was read", "the edit was prepared while somebody resumed the schedule, or planned it", editIsNoUndo},
 		{"a paused schedule has no next occurrence", "an edit must not wake a schedule that somebody paused", pausedStaysPaused},
@@ -24,115 +25,127 @@ func scheduleCases() []testCase {
 }
 
 func stateIsNotEdited(t *trial) {
-	at := in(time.Hour)
-	created := t.hasSchedule("s", func(s *callsheet.Schedule) {
-		s.ScheduleState = callsheet.ScheduleState{
-			Status: callsheet.StatusFailed, FailureCount: 7, ExecutionCount: 9, FailingSince: ago(time.Hour), NextExecutionAt: at,
-		}
-	})
-	require.Equal(t, callsheet.StatusActive, created.Status, "a new schedule was expected to be active")
-	require.Zero(t, created.FailureCount+created.ExecutionCount, "a new schedule was expected to have counted nothing")
-	require.True(t, created.FailingSince.IsZero(), "a new schedule was expected not to be failing")
-	require.True(t, created.NextExecutionAt.Equal(at), "Create was expected to keep the next occurrence it was given")
+	t.hasChain()
+	given := newSchedule("s")
+	from(future)(&given)
+	given.ScheduleState = callsheet.ScheduleState{
+		Status: callsheet.StatusFailed, PauseReason: "given", PausedAt: ago(time.Hour), FailureCount: 7, ExecutionCount: 9, ConsecutiveFailures: 3,
+		FailingSince: ago(time.Hour), LastExecution: "given", LastError: "given", LastScheduledAt: ago(time.Hour), LastExecutedAt: ago(time.Hour),
+		Runs: 5, PlannedUntil: past, NextExecutionAt: ago(time.Hour),
+	}
+	before := t.now()
+	created, err := t.Schedules().Create(t.Context(), given)
+	require.NoError(t, err)
+	require.False(t, created.PlannedUntil.Before(before) || created.PlannedUntil.After(t.now()), "a new schedule was expected to begin now, by the Store's clock")
+	require.Equal(t, given.Defined(created.PlannedUntil), created.ScheduleState, "Create was expected to ignore the state it was given")
+	require.True(t, created.NextExecutionAt.Equal(future), "a new schedule was expected to be next at its first occurrence")
+	require.Equal(t, created, t.schedule("s"))
+	given.ID = "defined"
+	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{given}})
+	defined := t.schedule("defined")
+	require.Equal(t, given.Defined(defined.PlannedUntil), defined.ScheduleState, "Define was expected to ignore the state it was given")
+	require.Zero(t, t.plans(10, runOnce(time.Time{})).Schedules, "nothing was expected to be due because somebody said so")
 
 	t.hasFinished("s", callsheet.StateFailed)
-	created.Name = "edited"
+	created.Name, created.ScheduleState = "edited", given.ScheduleState
 	updated, err := t.Schedules().Update(t.Context(), created)
 	require.NoError(t, err)
 	require.Equal(t, "edited", updated.Name)
 	require.Equal(t, callsheet.StatusFailed, updated.Status, "an edit was expected to leave the status")
 	require.EqualValues(t, 1, updated.FailureCount, "an edit was expected to leave the counters")
+	require.True(t, updated.NextExecutionAt.Equal(future), "an edit was expected to ignore the state it was given")
 
-	sheet := newSchedule("s")
-	sheet.Name = "defined"
-	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{sheet}})
-	defined := t.schedule("s")
+	given.ID, given.Name = "s", "defined"
+	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{given}})
+	defined = t.schedule("s")
 	require.Equal(t, "defined", defined.Name)
-	require.Equal(t, callsheet.StatusFailed, defined.Status, "Define was expected to leave the status")
-	require.EqualValues(t, 1, defined.FailureCount, "Define was expected to leave the counters")
+	require.Equal(t, updated.ScheduleState, defined.ScheduleState, "Define was expected to leave the state")
+}
+
+func pastOnceIsDue(t *trial) {
+	t.hasSchedule("s", func(s *callsheet.Schedule) {
+		s.Type, s.Cron, s.StartAt, s.EndAt = callsheet.TypeOnce, "", past, time.Time{}
+	})
+	planned := t.plans(10, runOnce(time.Time{}))
+	require.Len(t, planned.Executions, 1, "what is to run once was expected to be due though its time has passed")
+	require.True(t, planned.Executions[0].ScheduledAt.Equal(past))
 }
 
 func editMovesNext(t *trial) {
-	schedule := t.hasSchedule("s", next(in(time.Hour)))
+	schedule := t.hasSchedule("s", from(future))
 	schedule.Cron, schedule.NextExecutionAt = "5 * * * *", in(2*time.Hour)
 	updated, err := t.Schedules().Update(t.Context(), schedule)
 	require.NoError(t, err)
-	require.True(t, updated.NextExecutionAt.Equal(schedule.NextExecutionAt), "Update was expected to take the next occurrence it was given")
+	require.True(t, updated.NextExecutionAt.Equal(future.Add(5*time.Minute)), "the schedule was expected to be next at its new times, not at %s", updated.NextExecutionAt)
+	require.Equal(t, updated, t.schedule("s"), "Update was expected to return the schedule as kept")
 
 	equal := updated
 	equal.Version, equal.NextExecutionAt = 0, in(3*time.Hour)
 	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{equal}})
 	require.Equal(t, updated, t.schedule("s"), "Define of an equal schedule was expected to leave it alone, its next occurrence too")
 
-	renamed := updated
-	renamed.Name, renamed.NextExecutionAt = "renamed", in(4*time.Hour)
-	renamed, err = t.Schedules().Update(t.Context(), renamed)
-	require.NoError(t, err)
-	require.True(t, renamed.NextExecutionAt.Equal(updated.NextExecutionAt), "an edit that leaves the times alone was expected to leave the next occurrence, which may have moved on since the item was read")
+	renamed := t.edits("s", func(s *callsheet.Schedule) { s.Name, s.NextExecutionAt = "renamed", in(4*time.Hour) })
+	require.Equal(t, updated.ScheduleState, renamed.ScheduleState, "an edit that leaves the times alone was expected to leave the state")
 
 	equal.Cron = "6 * * * *"
 	t.defines(callsheet.Sheet{Schedules: []callsheet.Schedule{equal}})
-	require.True(t, t.schedule("s").NextExecutionAt.Equal(equal.NextExecutionAt), "Define was expected to take the next occurrence it was given")
+	moved := future.Add(6 * time.Minute)
+	require.True(t, t.schedule("s").NextExecutionAt.Equal(moved), "Define was expected to move the next occurrence too")
 
 	soonest, err := t.Soonest(t.Context(), 10)
 	require.NoError(t, err)
 	require.Len(t, soonest, 1)
-	require.True(t, soonest[0].NextExecutionAt.Equal(equal.NextExecutionAt), "the schedule was expected to be found at its new time only")
+	require.True(t, soonest[0].NextExecutionAt.Equal(moved), "the schedule was expected to be found at its new time only")
 }
 
 func editIsNoUndo(t *trial) {
-	read := t.hasSchedule("s", next(ago(time.Minute)))
-	then := in(time.Hour)
-	require.Len(t, t.plans(10, runOnce(then)).Executions, 1)
+	read := t.hasSchedule("s", from(future), next(ago(time.Minute)))
+	then := future.Add(time.Hour)
+	planned := t.plans(10, func(d callsheet.Due) callsheet.Decision {
+		decided := runOnce(then)(d)
+		decided.State.PlannedUntil = future
+		return decided
+	})
+	require.Len(t, planned.Executions, 1)
 	read.Name = "edited"
 	edited, err := t.Schedules().Update(t.Context(), read)
 	require.NoError(t, err)
 	require.True(t, edited.NextExecutionAt.Equal(then), "an edit was expected not to turn the next occurrence back")
+	require.EqualValues(t, 1, edited.Runs)
 
-	_, err = t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-		return s.Paused("because", sometime()), nil
-	})
-	require.NoError(t, err)
-	read = t.schedule("s")
-	_, err = t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) { return s.Resumed(then), nil })
-	require.NoError(t, err)
+	read = t.pauses("s")
+	t.changes("s", func(s callsheet.Schedule, now time.Time) callsheet.Decision { return s.Resumed(now) })
 	read.Name = "edited again"
 	edited, err = t.Schedules().Update(t.Context(), read)
 	require.NoError(t, err)
 	require.Equal(t, callsheet.StatusActive, edited.Status)
-	require.True(t, edited.NextExecutionAt.Equal(then), "an edit was expected not to take the next occurrence from a schedule that was resumed meanwhile")
+	require.True(t, edited.NextExecutionAt.Equal(future), "an edit was expected not to take the next occurrence from a schedule that was resumed meanwhile")
 }
 
 func pausedStaysPaused(t *trial) {
-	t.hasSchedule("s", next(ago(time.Minute)))
-	paused, err := t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-		return s.Paused("because", sometime()), nil
-	})
-	require.NoError(t, err)
+	t.hasSchedule("s", from(past), next(ago(time.Minute)))
+	paused := t.pauses("s")
 	require.True(t, paused.NextExecutionAt.IsZero())
 	require.EqualValues(t, 1, paused.Version, "a change of state was expected to be no edit")
 
-	paused.Name, paused.NextExecutionAt = "edited", ago(time.Minute)
-	updated, err := t.Schedules().Update(t.Context(), paused)
-	require.NoError(t, err)
-	require.Equal(t, callsheet.StatusPaused, updated.Status)
-	require.Equal(t, "because", updated.PauseReason)
-	require.True(t, updated.NextExecutionAt.IsZero(), "an edit was expected to leave a paused schedule without a next occurrence")
-	require.Zero(t, t.plans(10, runOnce(time.Time{})).Schedules, "a paused schedule was expected not to be planned")
+	for _, cron := range []string{paused.Cron, "5 * * * *"} {
+		paused.Name, paused.Cron, paused.NextExecutionAt = "edited", cron, ago(time.Minute)
+		updated, err := t.Schedules().Update(t.Context(), paused)
+		require.NoError(t, err)
+		require.Equal(t, callsheet.StatusPaused, updated.Status)
+		require.Equal(t, "because", updated.PauseReason)
+		require.True(t, updated.NextExecutionAt.IsZero(), "an edit was expected to leave a paused schedule without a next occurrence")
+		require.Zero(t, t.plans(10, runOnce(time.Time{})).Schedules, "a paused schedule was expected not to be planned")
+		paused = updated
+	}
 }
-
-// sometime is a time like any other.
-func sometime() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 func schedulesByStatus(t *trial) {
 	for _, id := range []string{"a", "b", "c", "d"} {
 		t.hasSchedule(id)
 	}
 	t.hasFinished("b", callsheet.StateFailed)
-	_, err := t.ChangeSchedule(t.Context(), "d", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-		return s.Paused("because", sometime()), nil
-	})
-	require.NoError(t, err)
+	t.pauses("d")
 	list := func(statuses ...callsheet.Status) []string {
 		page, err := t.Schedules().List(t.Context(), callsheet.Query{Statuses: statuses})
 		require.NoError(t, err)
@@ -154,9 +167,9 @@ func changesAllCount(t *trial) {
 	for i := range changers {
 		wg.Go(func() {
 			for range each {
-				_, err := t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
+				_, err := t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule, _ time.Time) (callsheet.Decision, error) {
 					s.FailureCount++
-					return s.ScheduleState, nil
+					return callsheet.Decision{State: s.ScheduleState}, nil
 				})
 				errs[i] = errors.Join(errs[i], err)
 			}
@@ -169,16 +182,24 @@ func changesAllCount(t *trial) {
 
 func failedChangeIsNone(t *trial) {
 	before := t.hasSchedule("s", next(in(time.Hour)))
+	pending := t.hasPending("s")
 	refused := errors.New("refused")
-	_, err := t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
+	changed, err := t.ChangeSchedule(t.Context(), "s", func(s callsheet.Schedule, now time.Time) (callsheet.Decision, error) {
 		s.Labels["team"] = "changed"
-		return s.Paused("because", sometime()), refused
+		return callsheet.Decision{
+			Cancel:     func(callsheet.Execution) string { return "refused" },
+			Executions: []callsheet.Execution{newExecution("s", ago(time.Hour), 4)},
+			State:      s.Paused("because", now),
+		}, refused
 	})
 	require.Equal(t, refused, err, "the error of change was expected as it is")
+	require.Empty(t, changed.Inserted)
+	require.Empty(t, changed.Cancelled)
 	require.Equal(t, before, t.schedule("s"))
+	require.Equal(t, []callsheet.Execution{pending}, t.executions(callsheet.ExecutionQuery{}), "a refused change was expected to leave the executions as they were")
 
-	_, err = t.ChangeSchedule(t.Context(), "absent", func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-		return s.ScheduleState, nil
+	_, err = t.ChangeSchedule(t.Context(), "absent", func(s callsheet.Schedule, _ time.Time) (callsheet.Decision, error) {
+		return callsheet.Decision{State: s.ScheduleState}, nil
 	})
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindSchedule, ID: "absent"}, err)
 }

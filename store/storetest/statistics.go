@@ -72,18 +72,23 @@ func talliesOutlive(t *trial) {
 
 func walkCases() []testCase {
 	return []testCase{
-		{"tallies are what a recount gives", "statistics are kept and not counted; whatever happens, in whatever order, they must stay true", walk},
+		{"tallies are what a recount gives, and lines what their rule says", "both are kept and not computed; whatever happens, in whatever order, they must stay true", walk},
 	}
 }
 
 // walk does a few hundred things at random, then counts anew.
 func walk(t *trial) {
-	w := walker{trial: t, random: t.random(), ended: make(map[string]int64)}
+	w := walker{trial: t, random: t.random(), ended: make(map[string]int64), from: ago(24 * time.Hour)}
 	for i := range 5 {
 		w.schedules = append(w.schedules, numbered("s", i))
-		t.hasSchedule(w.schedules[i], next(ago(24*time.Hour)), func(s *callsheet.Schedule) { s.PauseAfterFailures = i })
+		t.hasSchedule(w.schedules[i], from(w.from), next(w.from), func(s *callsheet.Schedule) {
+			s.PauseAfterFailures = i
+			s.Overlap = callsheet.Overlaps()[i%len(callsheet.Overlaps())]
+		})
 	}
-	steps := []func(){w.plan, w.insert, w.claim, w.claim, w.claim, w.finish, w.finish, w.finish, w.renew, w.cancel, w.reopen, w.reclaim, w.resume}
+	steps := []func(){
+		w.plan, w.insert, w.insert, w.claim, w.claim, w.claim, w.finish, w.finish, w.finish, w.renew, w.cancel, w.reopen, w.reclaim, w.resume, w.backfill, w.edit,
+	}
 	for step := range 400 {
 		if step == 300 {
 			gone := w.schedules[len(w.schedules)-1]
@@ -91,7 +96,11 @@ func walk(t *trial) {
 			require.NoError(t, t.Schedules().Delete(t.Context(), gone))
 		}
 		steps[w.random.IntN(len(steps))]()
+		if step%10 == 0 {
+			w.seesLines()
+		}
 	}
+	w.seesLines()
 
 	all := t.executions(callsheet.ExecutionQuery{Limit: 1000})
 	for _, e := range all {

@@ -36,8 +36,9 @@ func Run(t *testing.T, open func(t *testing.T) callsheet.Store, opts ...Option) 
 		concern string
 		cases   []testCase
 	}{
-		{"definitions", slices.Concat(definitionCases(), scheduleCases(), referenceCases(), defineCases())},
-		{"planning", slices.Concat(planCases(), insertCases(), ringCases())},
+		{"definitions", slices.Concat(definitionCases(), scheduleCases(), editCases(), referenceCases(), defineCases())},
+		{"planning", slices.Concat(planCases(), decisionCases(), insertCases(), backfillCases(), ringCases())},
+		{"line", lineCases()},
 		{"claims", claimCases()},
 		{"leases", leaseCases()},
 		{"finishing", slices.Concat(finishCases(), cancelCases(), reopenCases())},

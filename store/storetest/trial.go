@@ -31,7 +31,7 @@ func (t *trial) defines(sheet callsheet.Sheet) {
 	require.NoError(t, t.Define(t.Context(), sheet), "Define was expected to take the sheet")
 }
 
-// hasSchedule creates a Schedule that uses the chain. It is not due; edits may change that.
+// hasSchedule creates a Schedule that uses the chain. It is not due, unless edits say when it is next.
 func (t *trial) hasSchedule(id string, edits ...func(*callsheet.Schedule)) callsheet.Schedule {
 	t.Helper()
 	t.hasChain()
@@ -41,13 +41,71 @@ func (t *trial) hasSchedule(id string, edits ...func(*callsheet.Schedule)) calls
 	}
 	created, err := t.Schedules().Create(t.Context(), schedule)
 	require.NoError(t, err, "Create was expected to take schedule %q", id)
+	if at := schedule.NextExecutionAt; !at.IsZero() {
+		created = t.fallsDue(id, at)
+	}
 	return created
 }
 
-// next makes a Schedule fall due at that time.
+// fallsDue sets a Schedule to where nobody has planned it from that time on.
+func (t *trial) fallsDue(id string, at time.Time) callsheet.Schedule {
+	t.Helper()
+	changed := t.changes(id, func(s callsheet.Schedule, _ time.Time) callsheet.Decision {
+		s.NextExecutionAt, s.PlannedUntil = at, at.Add(-time.Second)
+		return callsheet.Decision{State: s.ScheduleState}
+	})
+	require.True(t, changed.Schedule.NextExecutionAt.Equal(at), "ChangeSchedule was expected to set the state")
+	return changed.Schedule
+}
+
+func (t *trial) changes(id string, change func(callsheet.Schedule, time.Time) callsheet.Decision) callsheet.Changed {
+	t.Helper()
+	changed, err := t.ChangeSchedule(t.Context(), id, func(s callsheet.Schedule, now time.Time) (callsheet.Decision, error) {
+		return change(s, now), nil
+	})
+	require.NoError(t, err)
+	return changed
+}
+
+func (t *trial) pauses(id string) callsheet.Schedule {
+	t.Helper()
+	return t.changes(id, func(s callsheet.Schedule, now time.Time) callsheet.Decision {
+		return callsheet.Decision{State: s.Paused("because", now)}
+	}).Schedule
+}
+
+// edits updates a Schedule as it is kept.
+func (t *trial) edits(id string, edit func(*callsheet.Schedule)) callsheet.Schedule {
+	t.Helper()
+	schedule := t.schedule(id)
+	edit(&schedule)
+	updated, err := t.Schedules().Update(t.Context(), schedule)
+	require.NoError(t, err)
+	return updated
+}
+
+// from gives a Schedule occurrences: those from that time on, every hour.
+func from(start time.Time) func(*callsheet.Schedule) {
+	return func(s *callsheet.Schedule) { s.StartAt, s.EndAt = start, time.Time{} }
+}
+
+// hourly gives a Schedule that many occurrences: at that time, and every hour after it.
+func hourly(start time.Time, n int) func(*callsheet.Schedule) {
+	return func(s *callsheet.Schedule) { s.StartAt, s.EndAt = start, start.Add(time.Duration(n)*time.Hour) }
+}
+
+func oneAtATime(s *callsheet.Schedule) { s.Overlap = callsheet.OverlapSkip }
+
+// next makes a Schedule fall due at that time. A Store ignores it, as all of the state: hasSchedule sees to it.
 func next(at time.Time) func(*callsheet.Schedule) {
 	return func(s *callsheet.Schedule) { s.NextExecutionAt = at }
 }
+
+// past and future are full hours that are so by every clock.
+var (
+	past   = time.Date(1999, time.January, 1, 0, 0, 0, 0, time.UTC)
+	future = time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC)
+)
 
 // ago is a time so far back that the difference between two machines' clocks does not matter.
 func ago(d time.Duration) time.Time { return in(-d) }
@@ -75,8 +133,15 @@ func (t *trial) plans(limit int, decide func(callsheet.Due) callsheet.Decision) 
 // runOnce decides to run the due occurrence, and that the next one is at that time.
 func runOnce(next time.Time) func(callsheet.Due) callsheet.Decision {
 	return func(d callsheet.Due) callsheet.Decision {
-		return callsheet.Decision{Executions: []callsheet.Execution{occurrence(d)}, Next: next}
+		return decision(d, next, occurrence(d))
 	}
+}
+
+// decision is to insert executions, and that the next occurrence is at that time.
+func decision(d callsheet.Due, next time.Time, executions ...callsheet.Execution) callsheet.Decision {
+	state := d.Schedule.ScheduleState
+	state.NextExecutionAt = next
+	return callsheet.Decision{Executions: executions, State: state}
 }
 
 func occurrence(d callsheet.Due) callsheet.Execution {
@@ -94,9 +159,22 @@ func skipped(d callsheet.Due, at time.Time, reason string, gap *callsheet.Gap) c
 // hasPending inserts an execution of the Schedule.
 func (t *trial) hasPending(schedule string) callsheet.Execution {
 	t.Helper()
-	e, err := t.Insert(t.Context(), newExecution(schedule, t.now(), 4), longLease)
-	require.NoError(t, err, "Insert was expected to take an execution of schedule %q", schedule)
-	return e
+	return t.inserts(newExecution(schedule, t.now(), 4))
+}
+
+// hasPendingBy inserts an execution of the Schedule that something else made than its times.
+func (t *trial) hasPendingBy(trigger callsheet.Trigger, schedule string) callsheet.Execution {
+	t.Helper()
+	e := newExecution(schedule, t.now(), 4)
+	e.Trigger = trigger
+	return t.inserts(e)
+}
+
+func (t *trial) inserts(e callsheet.Execution) callsheet.Execution {
+	t.Helper()
+	kept, err := t.Insert(t.Context(), e, longLease)
+	require.NoError(t, err, "Insert was expected to take an execution of schedule %q", e.Schedule)
+	return kept
 }
 
 func (t *trial) hasRunning(schedule string, lease time.Duration) callsheet.Execution {
@@ -160,7 +238,7 @@ func (t *trial) reclaims() []callsheet.Execution {
 
 func (t *trial) rings(again time.Duration) callsheet.RingResult {
 	t.Helper()
-	result, err := t.Ring(t.Context(), callsheet.RingRequest{Limit: 100, Again: again})
+	result, err := t.Ring(t.Context(), callsheet.RingRequest{Limit: 100, Again: again, Backfills: 100})
 	require.NoError(t, err)
 	return result
 }
@@ -235,14 +313,28 @@ func newDelivery(id string) callsheet.Delivery {
 	}
 }
 
+// newSchedule is one whose occurrences are over, so that it falls due only where a case says so, and
+// whose executions do not wait for each other.
 func newSchedule(id string) callsheet.Schedule {
 	return callsheet.Schedule{
 		ID: id, Name: "a schedule", Labels: map[string]string{"team": "data"},
-		Type: callsheet.TypeCron, Cron: "0 * * * *", Zone: "Europe/Berlin",
+		Type: callsheet.TypeCron, Cron: "0 * * * *", Zone: "Europe/Berlin", EndAt: past,
+		Overlap: callsheet.OverlapAllow,
 		Request: "get", Extract: "rows", Delivery: "out",
 		MaxRetries: 3, RetryDelay: time.Second, MaxRetryDelay: time.Minute, Timeout: 5 * time.Minute,
 		Description: "every hour",
 	}
+}
+
+// newFullSchedule is one of which a host has set everything.
+func newFullSchedule(id string) callsheet.Schedule {
+	s := newSchedule(id)
+	s.Every, s.StartAt, s.EndAt, s.MaxRuns, s.Jitter = 90*time.Second, past, future, 1000, 2500*time.Millisecond
+	s.Blackouts = []callsheet.Blackout{{Cron: "0 22 * * 5", For: 58 * time.Hour}, {Cron: "0 12 * * *", For: time.Hour}}
+	s.Overlap, s.Misfire, s.OnResume = callsheet.OverlapQueueOne, callsheet.MisfireAll, callsheet.ResumeMisfire
+	s.MisfireGrace, s.MisfireWindow, s.MisfireLimit = 30*time.Second, 48*time.Hour, 7
+	s.PauseAfterFailures = 5
+	return s
 }
 
 func newExecution(schedule string, at time.Time, maxAttempts int) callsheet.Execution {

@@ -93,6 +93,7 @@ func surveyUnplanned(t *trial) {
 func surveyUnclaimed(t *trial) {
 	t.hasSchedule("s")
 	running := t.hasRunning("s", longLease)
+	t.hasPendingBy(callsheet.TriggerBackfill, "s")
 	first := t.hasPending("s")
 	t.passes(0)
 	second := t.hasPending("s")
@@ -100,8 +101,8 @@ func surveyUnclaimed(t *trial) {
 	t.passes(t.lease)
 	survey := t.surveys(callsheet.SurveyQuery{Overdue: t.lease, Limit: 10})
 	require.Equal(t, ids([]callsheet.Execution{first, second}), ids(survey.Unclaimed), "what has been ready the longest was expected first")
-	require.Equal(t, 2, survey.UnclaimedCount, "a retry was expected not to be reported before it is ready")
-	require.Equal(t, 3, survey.Pending)
+	require.Equal(t, 2, survey.UnclaimedCount, "a retry was expected not to be reported before it is ready, nor a backfill at all")
+	require.Equal(t, 4, survey.Pending)
 	require.True(t, survey.OldestReady.Equal(first.ScheduledAt), "the oldest ready execution was expected to be told by its scheduled time")
 	survey = t.surveys(callsheet.SurveyQuery{Overdue: longLease, Limit: 10})
 	require.Zero(t, survey.UnclaimedCount, "what has not been ready for so long was expected not to be reported")
@@ -165,7 +166,7 @@ func pruneByState(t *trial) {
 	t.hasSchedule("s", next(ago(time.Hour)))
 	t.plans(1, func(d callsheet.Due) callsheet.Decision {
 		gap := &callsheet.Gap{First: ago(2 * time.Hour), Last: ago(time.Hour), Count: 9}
-		return callsheet.Decision{Executions: []callsheet.Execution{skipped(d, ago(2*time.Hour), callsheet.ReasonMissed, gap)}}
+		return decision(d, time.Time{}, skipped(d, ago(2*time.Hour), callsheet.ReasonMissed, gap))
 	})
 	succeeded, failed := t.hasFinished("s", callsheet.StateSucceeded), t.hasFinished("s", callsheet.StateFailed)
 	cancelled := t.hasFinished("s", callsheet.StateCancelled)

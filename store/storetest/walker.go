@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 type walker struct {
 	*trial
 	random     *rand.Rand
+	from       time.Time // when the schedules' first occurrences are
 	schedules  []string
 	executions []string
 	ended      map[string]int64 // ends by success or failure, by schedule
@@ -51,23 +53,80 @@ func (w *walker) saw(before, after callsheet.Execution) {
 func (w *walker) plan() {
 	result := w.plans(1+w.random.IntN(3), func(d callsheet.Due) callsheet.Decision {
 		at := d.Schedule.NextExecutionAt
-		decision := callsheet.Decision{Next: at.Add(time.Duration(w.random.IntN(2)) * time.Second)} // sometimes the same again
-		switch w.random.IntN(4) {
+		decided := decision(d, at.Add(time.Duration(w.random.IntN(2))*time.Second)) // sometimes the same again
+		switch w.random.IntN(5) {
 		case 0:
-			decision.Executions = []callsheet.Execution{skipped(d, at, callsheet.ReasonOverlap, nil)}
+			decided.Executions = []callsheet.Execution{skipped(d, at, callsheet.ReasonOverlap, nil)}
 		case 1:
-			gap := &callsheet.Gap{First: at, Last: at, Count: 1 + w.random.IntN(100)}
-			decision.Executions = []callsheet.Execution{skipped(d, at.Add(-time.Hour), callsheet.ReasonMissed, gap), occurrence(d)}
+			decided.Executions = []callsheet.Execution{skipped(d, at.Add(-time.Hour), callsheet.ReasonMissed, w.gap(at)), occurrence(d)}
+		case 2:
+			decided.Cancel = w.cancelSome()
+			decided.Executions = []callsheet.Execution{occurrence(d)}
 		default:
-			decision.Executions = []callsheet.Execution{occurrence(d)}
+			decided.Executions = []callsheet.Execution{occurrence(d)}
 		}
-		return decision
+		return decided
 	})
 	w.executions = append(w.executions, ids(result.Executions)...)
 }
 
+func (w *walker) gap(at time.Time) *callsheet.Gap {
+	return &callsheet.Gap{First: at, Last: at, Count: 1 + w.random.IntN(100)}
+}
+
+// cancelSome names about half of the executions, always the same for the same.
+func (w *walker) cancelSome() func(callsheet.Execution) string {
+	odd := byte(w.random.IntN(2))
+	return func(e callsheet.Execution) string {
+		if e.ID[len(e.ID)-1]%2 == odd {
+			return "by a decision"
+		}
+		return ""
+	}
+}
+
 func (w *walker) insert() {
-	w.executions = append(w.executions, w.hasPending(w.any(w.schedules)).ID)
+	trigger := []callsheet.Trigger{callsheet.TriggerSchedule, callsheet.TriggerSchedule, callsheet.TriggerManual, callsheet.TriggerBackfill}[w.random.IntN(4)]
+	w.executions = append(w.executions, w.hasPendingBy(trigger, w.any(w.schedules)).ID)
+}
+
+func (w *walker) backfill() {
+	id := w.any(w.schedules)
+	from := w.from.Add(time.Duration(w.random.IntN(20)) * time.Second)
+	written := w.backfills(id, from, from.Add(20*time.Second), func(s callsheet.Schedule, there []callsheet.Execution, now time.Time) []callsheet.Execution {
+		var changes []callsheet.Execution
+		for _, e := range there {
+			if e.State != callsheet.StateSkipped {
+				continue
+			}
+			switch w.random.IntN(3) {
+			case 0:
+				e.State, e.Reason, e.Gap, e.FinishedAt, e.Trigger = callsheet.StatePending, "", nil, time.Time{}, callsheet.TriggerBackfill
+			case 1:
+				e.ScheduledAt, e.Gap = e.ScheduledAt.Add(time.Second), w.gap(e.ScheduledAt)
+			}
+			changes = append(changes, e)
+		}
+		return append(changes, backfilled(s.ID, from), missed(s.ID, from, 1+w.random.IntN(9)))
+	})
+	for _, e := range written {
+		if !slices.Contains(w.executions, e.ID) {
+			w.executions = append(w.executions, e.ID)
+		}
+	}
+}
+
+func (w *walker) edit() {
+	w.edits(w.any(w.schedules), func(s *callsheet.Schedule) {
+		switch w.random.IntN(4) {
+		case 0:
+			s.StartAt = s.StartAt.Add(time.Hour)
+		case 1:
+			s.Name += "'"
+		default:
+			s.Overlap = callsheet.Overlaps()[w.random.IntN(len(callsheet.Overlaps()))]
+		}
+	})
 }
 
 func (w *walker) claim() {
@@ -139,12 +198,36 @@ func (w *walker) reclaim() {
 	}
 }
 
+// resume ends a pause, if there is one, and sets the schedule back or ahead.
 func (w *walker) resume() {
-	_, err := w.ChangeSchedule(w.Context(), w.any(w.schedules), func(s callsheet.Schedule) (callsheet.ScheduleState, error) {
-		if s.Status != callsheet.StatusPaused {
-			return s.ScheduleState, nil
+	changed := w.changes(w.any(w.schedules), func(s callsheet.Schedule, now time.Time) callsheet.Decision {
+		d := callsheet.Decision{State: s.ScheduleState}
+		if s.Status == callsheet.StatusPaused {
+			d = s.Resumed(now)
 		}
-		return s.Resumed(ago(time.Hour)), nil
+		d.State.NextExecutionAt = w.from.Add(time.Duration(w.random.IntN(60)) * time.Second)
+		return d
 	})
-	require.NoError(w, err)
+	w.executions = append(w.executions, ids(changed.Inserted)...)
+}
+
+// seesLines requires that every schedule's line is such that nobody in it would have to move.
+func (w *walker) seesLines() {
+	w.Helper()
+	now := w.now()
+	for _, id := range w.schedules {
+		var up []callsheet.Execution
+		var next *callsheet.Execution
+		for _, e := range w.trial.executions(callsheet.ExecutionQuery{
+			Schedule: id, Limit: 1000, States: []callsheet.State{callsheet.StatePending, callsheet.StateRunning},
+		}) {
+			switch {
+			case !e.Waits:
+				up = append(up, e)
+			case next == nil || e.Before(*next) < 0:
+				next = &e
+			}
+		}
+		require.Empty(w, w.schedule(id).Line(up, next, now), "the line of schedule %s was expected to be seen to", id)
+	}
 }

@@ -1,0 +1,142 @@
+package callsheet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// maxBackfill is how many occurrences one call of Backfill covers.
+const maxBackfill = 10_000
+
+// A BackfillReport says what became of the occurrences that a Backfill covers.
+type BackfillReport struct {
+	Planned int // executions that are to run
+	// Left are occurrences that have an execution already, whatever became of it.
+	Left int
+}
+
+// Backfill implements Controller.
+func (s *scheduler) Backfill(ctx context.Context, id string, from, to time.Time) (BackfillReport, error) {
+	var report BackfillReport
+	if err := checkRange(from, to); err != nil {
+		return report, fmt.Errorf("backfill schedule %q: %w", id, err)
+	}
+	written, err := s.store.Backfill(ctx, id, from, to, func(sch Schedule, there []Execution, now time.Time) ([]Execution, error) {
+		switch {
+		case sch.Disabled:
+			return nil, &ConflictError{Ref{KindSchedule, id}, "is disabled; enable it to backfill it"}
+		case sch.Type == TypeManual:
+			return nil, &ConflictError{Ref{KindSchedule, id}, "is manual and has no occurrences; Execute it"}
+		}
+		times, err := sch.timing(s.crons.get)
+		if err != nil {
+			return nil, err
+		}
+		// What comes later is the planner's.
+		until := earlier(to, sch.PlannedUntil.Add(instant))
+		n := times.Count(from.Add(-instant), until.Add(-instant))
+		if n > maxBackfill {
+			return nil, &ValidationError{Field: "to", Value: to.Format(time.RFC3339),
+				Rule: fmt.Sprintf("must be earlier: there are %d occurrences since %s, and at most %d are backfilled at a time", n, from.Format(time.RFC3339), maxBackfill)}
+		}
+		b := backfill{sch: sch, times: times, from: from, until: until, now: now}
+		changes := b.plan(there)
+		report.Left = n - b.planned
+		return changes, nil
+	})
+	if err != nil {
+		return BackfillReport{}, fmt.Errorf("backfill schedule %q: %w", id, err)
+	}
+	for _, e := range written {
+		if e.State == StatePending {
+			report.Planned++
+		}
+	}
+	s.log.InfoContext(ctx, "backfill planned", slog.String(keySchedule, id), slog.Time("from", from), slog.Time("to", to),
+		slog.Int("executions", report.Planned), slog.Int("left", report.Left))
+	s.wakeAt(now())
+	return report, nil
+}
+
+// A backfill finds what is to be written so that every occurrence from from to before until that has not
+// been run is run.
+type backfill struct {
+	sch         Schedule
+	times       timing
+	from, until time.Time
+	now         time.Time
+	planned     int
+}
+
+// plan returns the executions to write, given those that are there. Rows of skipped occurrences become those of their
+// executions; a row that stands for more than is backfilled goes on standing for the rest.
+func (b *backfill) plan(there []Execution) []Execution {
+	var changes []Execution
+	rows := make(map[time.Time]Execution, len(there))
+	for _, e := range there {
+		if e.Gap != nil {
+			rest, first := b.divide(e)
+			changes = append(changes, rest...)
+			if e = first; e.ID == "" {
+				continue
+			}
+		}
+		rows[e.ScheduledAt.UTC()] = e
+	}
+	for t := b.times.Next(b.from.Add(-instant)); !t.IsZero() && t.Before(b.until); t = b.times.Next(t) {
+		e, ok := rows[t.UTC()]
+		switch {
+		case !ok:
+			e = newExecution(b.sch, t, TriggerBackfill, b.now)
+		case e.State == StateSkipped:
+			e = e.takenUp(b.sch.MaxAttempts(), b.now)
+		default:
+			continue
+		}
+		b.planned++
+		changes = append(changes, e)
+	}
+	return changes
+}
+
+// divide takes the occurrences that are backfilled out of a row with a Gap. It returns what stands for
+// the rest, and, if its first occurrence is taken out, the row as that of this occurrence alone.
+// A gap that was recorded of other times than the Schedule has now stays as it is, out of the way of their keys.
+func (b *backfill) divide(e Execution) (rest []Execution, first Execution) {
+	g := *e.Gap
+	switch {
+	case !e.ScheduledAt.Equal(g.First): // out of the way already
+		return nil, Execution{}
+	case b.times.Count(g.First.Add(-instant), g.Last) != g.Count:
+		e.ScheduledAt = e.ScheduledAt.Add(time.Microsecond)
+		return []Execution{e}, Execution{}
+	}
+	before := b.times.Count(g.First.Add(-instant), b.from.Add(-instant))
+	after := b.times.Count(later(b.until, g.First).Add(-instant), g.Last)
+	if before+after >= g.Count {
+		return nil, Execution{}
+	}
+	if before > 0 {
+		shorter := e
+		shorter.Gap = &Gap{First: g.First, Last: b.times.Latest(b.from.Add(-instant)).UTC(), Count: before}
+		rest = append(rest, shorter)
+	} else {
+		first = e
+		first.Gap = nil
+	}
+	if after > 0 {
+		gap := &Gap{First: b.times.Next(b.until.Add(-instant)).UTC(), Last: g.Last, Count: after}
+		rest = append(rest, newExecution(b.sch, gap.First, TriggerSchedule, e.CreatedAt).skipped(e.Reason, gap))
+	}
+	return rest, first
+}
+
+// takenUp returns a skipped occurrence as one that is to be run after all.
+func (e Execution) takenUp(maxAttempts int, now time.Time) Execution {
+	e.State, e.Reason, e.Error = StatePending, "", ""
+	e.Trigger, e.MaxAttempts = TriggerBackfill, maxAttempts
+	e.NotBefore, e.FinishedAt = now, time.Time{}
+	return e
+}

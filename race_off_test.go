@@ -1,0 +1,5 @@
+//go:build !race
+
+package callsheet_test
+
+const raceEnabled = false
