@@ -73,21 +73,29 @@ type backfill struct {
 // plan returns the executions to write, given those that are there. Rows of skipped occurrences become those of their
 // executions; a row that stands for more than is backfilled goes on standing for the rest.
 func (b *backfill) plan(there []Execution) []Execution {
-	var changes []Execution
+	var changes, spare []Execution
 	rows := make(map[time.Time]Execution, len(there))
 	for _, e := range there {
 		if e.Gap != nil {
-			rest, first := b.divide(e)
+			rest, free := b.divide(e)
 			changes = append(changes, rest...)
-			if e = first; e.ID == "" {
+			switch {
+			case free.ID == "":
+				continue
+			case !free.ScheduledAt.Equal(e.Gap.First): // it has a row of its own
+				spare = append(spare, free)
 				continue
 			}
+			e = free
 		}
 		rows[e.ScheduledAt.UTC()] = e
 	}
 	for t := b.times.Next(b.from.Add(-instant)); !t.IsZero() && t.Before(b.until); t = b.times.Next(t) {
 		e, ok := rows[t.UTC()]
 		switch {
+		case !ok && len(spare) > 0:
+			e, spare = spare[0].takenUp(b.sch.MaxAttempts(), b.now), spare[1:]
+			e.ScheduledAt = t.UTC()
 		case !ok:
 			e = newExecution(b.sch, t, TriggerBackfill, b.now)
 		case e.State == StateSkipped:
@@ -102,35 +110,35 @@ func (b *backfill) plan(there []Execution) []Execution {
 }
 
 // divide takes the occurrences that are backfilled out of a row with a Gap. It returns what stands for
-// the rest, and, if its first occurrence is taken out, the row as that of this occurrence alone.
+// the rest, and the row itself where that is free to be one of theirs.
 // A gap that was recorded of other times than the Schedule has now stays as it is, out of the way of their keys.
-func (b *backfill) divide(e Execution) (rest []Execution, first Execution) {
+func (b *backfill) divide(e Execution) (rest []Execution, free Execution) {
 	g := *e.Gap
-	switch {
-	case !e.ScheduledAt.Equal(g.First): // out of the way already
-		return nil, Execution{}
-	case b.times.Count(g.First.Add(-instant), g.Last) != g.Count:
-		e.ScheduledAt = e.ScheduledAt.Add(time.Microsecond)
-		return []Execution{e}, Execution{}
+	if b.times.Count(g.First.Add(-instant), g.Last) != g.Count {
+		if e.ScheduledAt.Equal(g.First) {
+			e.ScheduledAt = e.ScheduledAt.Add(time.Microsecond)
+			rest = append(rest, e)
+		}
+		return rest, free
 	}
 	before := b.times.Count(g.First.Add(-instant), b.from.Add(-instant))
 	after := b.times.Count(later(b.until, g.First).Add(-instant), g.Last)
 	if before+after >= g.Count {
-		return nil, Execution{}
+		return nil, free
 	}
 	if before > 0 {
 		shorter := e
 		shorter.Gap = &Gap{First: g.First, Last: b.times.Latest(b.from.Add(-instant)).UTC(), Count: before}
 		rest = append(rest, shorter)
 	} else {
-		first = e
-		first.Gap = nil
+		free = e
+		free.Gap = nil
 	}
 	if after > 0 {
 		gap := &Gap{First: b.times.Next(b.until.Add(-instant)).UTC(), Last: g.Last, Count: after}
 		rest = append(rest, newExecution(b.sch, gap.First, TriggerSchedule, e.CreatedAt).skipped(e.Reason, gap))
 	}
-	return rest, first
+	return rest, free
 }
 
 // takenUp returns a skipped occurrence as one that is to be run after all.

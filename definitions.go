@@ -183,6 +183,7 @@ func (c collection[T, P]) written(ctx context.Context, verb, past string, item T
 		slog.String(keyKind, string(m.Kind)), slog.String(keyID, *m.ID), slog.Int64("version", *m.Version))
 	if sch, ok := any(item).(Schedule); ok {
 		c.s.wakeAt(sch.NextExecutionAt)
+		c.s.wakeAt(now()) // what waited may have been released by the edit
 	}
 	return item, nil
 }

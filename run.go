@@ -224,11 +224,14 @@ func (n *node) reconcile(ctx context.Context) error {
 		}
 		var again []string
 		for _, e := range lost {
-			if e.State == StatePending {
+			if e.State == StatePending && !e.Waits {
 				again = append(again, e.ID)
 			}
 		}
 		n.ring(ctx, again...)
+		if len(again) < len(lost) {
+			n.alarm.set(now()) // another may have waited for one that is over
+		}
 		for _, e := range lost {
 			level, text := slog.LevelWarn, "worker lost, execution goes to another"
 			if e.State.Final() {

@@ -271,6 +271,7 @@ func (s *scheduler) Cancel(ctx context.Context, id, reason string) (Execution, e
 	}
 	if changed {
 		s.cancelled(ctx, e)
+		s.wakeAt(now()) // another may have waited for it
 	} else {
 		s.stopWork(e) // its Schedule may have been deleted, without a word to this process
 	}
@@ -284,7 +285,9 @@ func (s *scheduler) Retry(ctx context.Context, id string) (Execution, error) {
 		return Execution{}, fmt.Errorf("retry execution %s: %w", id, err)
 	}
 	s.log.InfoContext(ctx, "dead letter retried", attrs(e)...)
-	s.ring(ctx, e.ID)
+	if !e.Waits {
+		s.ring(ctx, e.ID)
+	}
 	return e, nil
 }
 

@@ -46,7 +46,8 @@ type DefinitionStore interface {
 	Define(ctx context.Context, sheet Sheet) error
 
 	// ChangeSchedule applies the Decision that change makes of the Schedule as it is, by the Store's
-	// clock. The Version stays. An error of change is returned as it is and changes nothing.
+	// clock. The Version stays. An error of change is returned as it is and changes nothing. What it inserts
+	// counts neither in Runs nor as rung.
 	// change is pure and may be called more than once.
 	ChangeSchedule(ctx context.Context, id string, change func(sch Schedule, now time.Time) (Decision, error)) (Changed, error)
 }
@@ -56,7 +57,7 @@ type Decision struct {
 	// Cancel, if not nil, is asked for each of the Schedule's executions that is pending or running, and
 	// gives the reason why that is cancelled ([Execution.Cancelled]); empty leaves it alone. It is pure.
 	Cancel func(Execution) string
-	// Executions, pending or skipped, are inserted. One whose key (Schedule, ScheduledAt) is taken
+	// Executions, pending or skipped, are inserted; an ID that is taken is a [*ConflictError]. One whose key (Schedule, ScheduledAt) is taken
 	// is not, unless it has a Gap: then ScheduledAt is moved on by whole microseconds until its key is
 	// free. Afterwards [Schedule.Line] is seen to.
 	Executions []Execution
@@ -66,9 +67,10 @@ type Decision struct {
 
 // Changed is what a Decision came to.
 type Changed struct {
-	Schedule  Schedule
-	Inserted  []Execution
-	Cancelled []Execution // as they are after; running ones have yet to stop
+	Schedule Schedule
+	Inserted []Execution
+	// Cancelled are as they are after; running ones have yet to stop. Those that were asked to before are not among them.
+	Cancelled []Execution
 }
 
 // A PlanStore turns due schedules into executions, and knows which executions wait for a ring.
@@ -85,7 +87,7 @@ type PlanStore interface {
 	// Backfill gives decide the Schedule as it is, and those of its executions that are scheduled from the
 	// one time to before the other, earliest first, preceded by the last skipped one before
 	// them, and writes what decide returns: an execution with the ID of one it was given takes that
-	// one's place, under whatever key; others are inserted. One whose key is taken is
+	// one's place, under whatever key; others are inserted, and an ID that is taken is a [*ConflictError]. One whose key is taken is
 	// left out, unless it has a Gap: see [Decision]. Afterwards [Schedule.Line] is seen to. It returns what was
 	// written. Pending ones ring by Ring. decide is pure and may be called more than once.
 	Backfill(ctx context.Context, id string, from, to time.Time, decide func(sch Schedule, there []Execution, now time.Time) ([]Execution, error)) ([]Execution, error)
@@ -96,7 +98,7 @@ type PlanStore interface {
 	Insert(ctx context.Context, e Execution, rung time.Duration) (Execution, error)
 
 	// Ring returns up to Limit pending executions whose NotBefore has come and whose bell was not
-	// rung for at least Again, longest waiting first, and notes that it rings now. None of them Waits.
+	// rung for at least Again, those first whose bell is due the longest, and notes that it rings now. None of them Waits.
 	//
 	// Those by TriggerBackfill come last: only if no other execution is claimable, and no
 	// more than make Backfills of them running or rung for.
@@ -122,7 +124,7 @@ type Due struct {
 }
 
 // Open counts the executions of a Schedule that are pending or running, but for those that catch up
-// ([Execution.CatchesUp]).
+// ([Execution.CatchesUp]), also among what Execute added.
 type Open struct {
 	All     int
 	Waiting int // those of them that wait ([Execution.Waits])
@@ -308,6 +310,7 @@ type Survey struct {
 
 	Pending int // executions in that state
 	Running int
-	// OldestReady is the ScheduledAt of the claimable execution that has been so the longest.
+	// OldestReady is the ScheduledAt of the claimable execution that has been so the longest; those by
+	// TriggerBackfill do not count.
 	OldestReady time.Time
 }

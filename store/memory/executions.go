@@ -18,9 +18,6 @@ type execution struct {
 // backfill reports whether the row comes last.
 func (e *execution) backfill() bool { return e.Trigger == callsheet.TriggerBackfill }
 
-// up reports whether the row is open and does not wait.
-func (e *execution) up() bool { return !e.State.Final() && !e.Waits }
-
 type executionTree = btree.BTreeG[*execution]
 
 // executions keeps the rows and the ways to find them. The keys of a row change only while it is
@@ -266,7 +263,7 @@ func (s *Store) settle(schedule *callsheet.Schedule, now time.Time) (released bo
 		}
 		for _, e := range changed {
 			s.write(s.executions.byID[e.ID], e, now, 0)
-			released = released || !e.Waits
+			released = released || e.Claimable(now)
 		}
 	}
 	return released

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/callsheet-go/callsheet"
@@ -86,7 +87,13 @@ func (s *Store) Backfill(ctx context.Context, id string, from, to time.Time, dec
 		return nil, s.schedules.notFound(id)
 	}
 	now := s.moment
-	decided, err := decide(cloneSchedule(*schedule), cloneExecutions(s.executions.between(id, from, to)), now)
+	there := s.executions.between(id, from, to)
+	decided, err := decide(cloneSchedule(*schedule), cloneExecutions(there), now)
+	if err == nil {
+		err = s.takenID(slices.DeleteFunc(slices.Clone(decided), func(e callsheet.Execution) bool {
+			return slices.ContainsFunc(there, func(row *execution) bool { return row.ID == e.ID })
+		}))
+	}
 	if err != nil {
 		return nil, err
 	}
