@@ -41,6 +41,8 @@ const (
 	TriggerSchedule Trigger = "schedule" // an occurrence of the Schedule
 	TriggerManual   Trigger = "manual"   // a call of Execute
 	TriggerBackfill Trigger = "backfill" // an occurrence that a call of Backfill planned afterwards
+	// TriggerReextract: a call of Reextract, which makes no call of the API.
+	TriggerReextract Trigger = "reextract"
 )
 
 // Reasons why an execution is in its state, beyond what the state says. A cancellation carries
@@ -89,6 +91,9 @@ type Execution struct {
 	// Gap is set on a skipped row that stands for all occurrences of a time; ScheduledAt is its First, or, where
 	// another execution has that key, the next free microsecond.
 	Gap *Gap `json:"gap,omitempty"`
+
+	// AnswerOf is the execution whose answer is extracted and delivered anew, with TriggerReextract.
+	AnswerOf string `json:"answer_of,omitempty"`
 
 	// Attempt counts the attempts spent, the running one included; MaxAttempts is where they end.
 	// A throttled attempt, and one whose worker was lost or stopped, is given back.
@@ -168,10 +173,12 @@ func (a Attempt) Duration() time.Duration { return a.FinishedAt.Sub(a.StartedAt)
 
 // A Result is what the Pipeline reports of one attempt. It is filled as far as the attempt came.
 type Result struct {
-	HTTPStatus int     `json:"http_status,omitempty"`
-	Bytes      int64   `json:"bytes,omitempty"`   // of the decompressed answer
-	Records    int64   `json:"records,omitempty"` // extracted
-	Timings    Timings `json:"timings,omitzero"`
+	HTTPStatus int   `json:"http_status,omitempty"`
+	Bytes      int64 `json:"bytes,omitempty"`   // of the decompressed answer
+	Records    int64 `json:"records,omitempty"` // extracted
+	// FromKept is set if no call was made: the answer of an earlier attempt was used.
+	FromKept bool    `json:"from_kept,omitempty"`
+	Timings  Timings `json:"timings,omitzero"`
 }
 
 // Timings says how long each stage took. A stage that was not reached has zero.
@@ -249,9 +256,11 @@ func (e Execution) Claimed(worker string, now time.Time, lease time.Duration) Ex
 	return e
 }
 
-// CatchesUp reports whether the execution makes up for one that was not run, or failed, in its time:
-// by Backfill, or by Retry. It comes after those that are due now.
-func (e Execution) CatchesUp() bool { return e.Trigger == TriggerBackfill || e.Reopenings > 0 }
+// CatchesUp reports whether the execution makes up for one that was not run, failed, or was extracted wrongly, in its time:
+// by Backfill, Retry or Reextract. It comes after those that are due now.
+func (e Execution) CatchesUp() bool {
+	return e.Trigger == TriggerBackfill || e.Trigger == TriggerReextract || e.Reopenings > 0
+}
 
 // Held reports whether fence is the one under which the execution is running now. A write by
 // any other is stale.

@@ -78,7 +78,7 @@ func (s *scheduler) rows(ctx context.Context, id string, from, to time.Time) ([]
 			return nil, err
 		}
 		for _, e := range page.Items {
-			if e.Trigger != TriggerManual {
+			if e.Trigger == TriggerSchedule || e.Trigger == TriggerBackfill {
 				rows = append(rows, e)
 			}
 		}

@@ -191,6 +191,9 @@ func WithRetention(r Retention) Option {
 				bad.field("WithRetention", age, "must not be negative for %s; zero keeps for ever", state)
 			}
 		}
+		if r.PerSchedule < 0 {
+			bad.field("WithRetention", r.PerSchedule, "must not be negative for PerSchedule; zero keeps all")
+		}
 		s.retention = r
 		return bad.err()
 	}
@@ -206,19 +209,23 @@ func atLeast(least time.Duration, name string, d time.Duration, set func(*settin
 	}
 }
 
-// Retention says how long after their end executions are kept, by state. Zero keeps for ever.
-// Statistics keep what they counted.
+// Retention says how long after their end executions are kept, by state, and how many of each schedule.
+// Zero keeps for ever. Statistics keep what they counted. What is pending or running is never pruned, nor the last
+// execution of a schedule.
 type Retention struct {
 	Succeeded time.Duration
 	Failed    time.Duration // dead letters
 	Cancelled time.Duration
 	Skipped   time.Duration
+	// PerSchedule is how many in each of these states a schedule keeps at most, the latest.
+	PerSchedule int
 }
 
-// DefaultRetention keeps dead letters for 30 days and everything else for 7.
+// DefaultRetention keeps dead letters for 30 days and everything else for 7, and of each schedule
+// at most 20,000 in each state.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour
-	return Retention{Succeeded: 7 * day, Failed: 30 * day, Cancelled: 7 * day, Skipped: 7 * day}
+	return Retention{Succeeded: 7 * day, Failed: 30 * day, Cancelled: 7 * day, Skipped: 7 * day, PerSchedule: 20_000}
 }
 
 func (r Retention) ages() map[State]time.Duration {
@@ -228,13 +235,16 @@ func (r Retention) ages() map[State]time.Duration {
 	}
 }
 
-// before returns, for each state that is not kept for ever, the time before which it goes.
-func (r Retention) before(now time.Time) map[State]time.Time {
-	before := map[State]time.Time{}
+// request returns what goes at now, a batch of it.
+func (r Retention) request(now time.Time) PruneRequest {
+	p := PruneRequest{Before: map[State]time.Time{}, Keep: map[State]int{}, Limit: pruneBatch}
 	for state, age := range r.ages() {
 		if age > 0 {
-			before[state] = now.Add(-age)
+			p.Before[state] = now.Add(-age)
+		}
+		if r.PerSchedule > 0 {
+			p.Keep[state] = r.PerSchedule
 		}
 	}
-	return before
+	return p
 }

@@ -39,6 +39,12 @@ type Call struct {
 	Request   Request
 	Extract   *Extract  // nil: whole objects
 	Delivery  *Delivery // nil: records are counted and dropped
+
+	// Answer is what is kept of an earlier attempt, or of the execution that is extracted anew; nil if nothing is.
+	Answer *Answer
+	// Keep keeps an answer for this execution before it is extracted and delivered; nil where nothing can be
+	// kept. A stale fence is ErrLeaseLost.
+	Keep func(ctx context.Context, a Answer) error
 }
 
 // A Stage is a part of the default Pipeline.
@@ -85,7 +91,7 @@ func newPipeline(client *fetch.Client, destinations map[string]Destination) Pipe
 // Run implements Pipeline.
 func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
 	var result Result
-	answer, err := p.fetch(ctx, call, &result)
+	answer, err := p.answer(ctx, call, &result)
 	if err != nil {
 		return result, &StageError{StageFetch, err}
 	}
@@ -105,7 +111,40 @@ func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
 	return result, nil
 }
 
-func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) ([]byte, error) {
+// answer returns the answer's body: the one that is kept, or else that of a call.
+func (p *pipeline) answer(ctx context.Context, call Call, result *Result) ([]byte, error) {
+	switch {
+	case call.usesKept():
+		result.HTTPStatus, result.Bytes, result.FromKept = call.Answer.Status, int64(len(call.Answer.Body)), true
+		return call.Answer.Body, nil
+	case call.Execution.AnswerOf != "":
+		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", call.Execution.AnswerOf)}
+	}
+	response, err := p.fetch(ctx, call, result)
+	if err != nil {
+		return nil, err
+	}
+	keeps := call.Keep != nil && (call.Delivery != nil || call.Schedule.KeepAnswers > 0)
+	if keeps && len(response.Body) <= MaxAnswerBytes {
+		err = call.Keep(ctx, Answer{
+			ExecutionID: call.Execution.ID, Fence: call.Execution.Fence, FetchedAt: now(),
+			Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
+		})
+	}
+	return response.Body, err
+}
+
+// usesKept reports whether the attempt takes the answer that is kept. It does unless that could not be
+// extracted: the API may answer better now.
+func (c Call) usesKept() bool {
+	if c.Answer == nil {
+		return false
+	}
+	last, tried := c.Execution.Last()
+	return c.Execution.AnswerOf != "" || tried && last.Class != ClassBadResponse
+}
+
+func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
 	response, err := p.client.Do(ctx, httpRequest(call.Source, call.Request))
 	if err != nil {
@@ -115,7 +154,7 @@ func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) ([]byte
 		return nil, err
 	}
 	result.HTTPStatus, result.Bytes = response.Status, int64(len(response.Body))
-	return response.Body, nil
+	return response, nil
 }
 
 // httpRequest puts together what a Source and a Request say.

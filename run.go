@@ -250,7 +250,7 @@ func (n *node) reconcile(ctx context.Context) error {
 func (n *node) retain(ctx context.Context) error {
 	total := 0
 	for {
-		pruned, err := n.store.Prune(ctx, n.retention.before(now()), pruneBatch)
+		pruned, err := n.store.Prune(ctx, n.retention.request(now()))
 		if err != nil {
 			return err
 		}

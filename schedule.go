@@ -118,6 +118,9 @@ type Schedule struct {
 	MaxRetryDelay time.Duration `json:"max_retry_delay"`
 	// Timeout bounds one attempt: fetch, extract and deliver together. Zero means 5 minutes.
 	Timeout time.Duration `json:"timeout"`
+	// KeepAnswers is of how many succeeded executions, the latest, the answers are kept for Reextract. Those of failed
+	// ones are kept anyway. Zero means none; at most 1000.
+	KeepAnswers int `json:"keep_answers,omitempty"`
 	// PauseAfterFailures pauses the Schedule after this many failed executions in a row.
 	// Zero means never.
 	PauseAfterFailures int `json:"pause_after_failures,omitempty"`
@@ -294,7 +297,7 @@ func (s Schedule) spent() bool { return s.MaxRuns > 0 && s.Runs >= s.MaxRuns }
 
 // superseded says which open executions go with the times they were made by.
 func superseded(e Execution) string {
-	if e.State == StatePending && e.Trigger != TriggerManual {
+	if e.State == StatePending && (e.Trigger == TriggerSchedule || e.Trigger == TriggerBackfill) {
 		return ReasonSuperseded
 	}
 	return ""

@@ -78,6 +78,12 @@ type Controller interface {
 	// An execution that has not failed is a [*ConflictError].
 	Retry(ctx context.Context, executionID string) (Execution, error)
 
+	// Reextract extracts and delivers the answer of an execution anew, without a call of the API: for a mapping that was
+	// wrong. It does so as an execution of its own, next to the other's scheduled time, so that
+	// its records are delivered beside what the first left. One whose answer is not kept (see
+	// [Schedule].KeepAnswers) is a [*ConflictError], and so is a disabled schedule.
+	Reextract(ctx context.Context, executionID string) (Execution, error)
+
 	// RetryAll retries every dead letter that q selects, and returns how many. q's States are
 	// ignored, and After and Limit. On an error those counted have been retried.
 	RetryAll(ctx context.Context, q ExecutionQuery) (int, error)
@@ -234,10 +240,7 @@ func (s *scheduler) ResetFailures(ctx context.Context, id string) (Schedule, err
 
 // Execute implements Controller.
 func (s *scheduler) Execute(ctx context.Context, id string) (Execution, error) {
-	sch, err := s.store.Schedules().Get(ctx, id)
-	if err == nil && sch.Disabled {
-		err = &ConflictError{Ref{KindSchedule, id}, "is disabled; enable it to execute it"}
-	}
+	sch, err := s.executable(ctx, id)
 	if err != nil {
 		return Execution{}, fmt.Errorf("execute schedule %q: %w", id, err)
 	}
@@ -289,6 +292,49 @@ func (s *scheduler) Retry(ctx context.Context, id string) (Execution, error) {
 		s.ring(ctx, e.ID)
 	}
 	return e, nil
+}
+
+// Reextract implements Controller.
+func (s *scheduler) Reextract(ctx context.Context, id string) (Execution, error) {
+	e, err := s.reextract(ctx, id)
+	if err != nil {
+		return Execution{}, fmt.Errorf("reextract execution %s: %w", id, err)
+	}
+	s.log.InfoContext(ctx, "extraction anew requested", attrs(e, slog.String("answer_of", e.AnswerOf))...)
+	s.ring(ctx, e.ID)
+	return e, nil
+}
+
+func (s *scheduler) reextract(ctx context.Context, id string) (Execution, error) {
+	of, err := s.store.Execution(ctx, id)
+	if err != nil {
+		return Execution{}, err
+	}
+	if of.AnswerOf != "" {
+		id = of.AnswerOf
+	}
+	if _, err := s.store.Answer(ctx, id); err != nil {
+		if isNotFound(err) {
+			err = &ConflictError{Ref{KindExecution, id}, "its answer is not kept"}
+		}
+		return Execution{}, err
+	}
+	sch, err := s.executable(ctx, of.Schedule)
+	if err != nil {
+		return Execution{}, err
+	}
+	e := newExecution(sch, manualTime(of.ScheduledAt), TriggerReextract, time.Time{})
+	e.AnswerOf = id
+	return s.store.Insert(ctx, e, s.rung())
+}
+
+// executable returns a schedule that may be run by hand.
+func (s *scheduler) executable(ctx context.Context, id string) (Schedule, error) {
+	sch, err := s.store.Schedules().Get(ctx, id)
+	if err == nil && sch.Disabled {
+		err = &ConflictError{Ref{KindSchedule, id}, "is disabled; enable it to execute it"}
+	}
+	return sch, err
 }
 
 // RetryAll implements Controller.

@@ -360,7 +360,7 @@ func (s *simulation) prune() {
 		}
 	}
 	for {
-		n, err := s.store.Prune(s.t.Context(), ages, 1000)
+		n, err := s.store.Prune(s.t.Context(), callsheet.PruneRequest{Before: ages, Limit: 1000})
 		require.NoError(s.t, err)
 		if n < 1000 {
 			break

@@ -159,10 +159,14 @@ type RingResult struct {
 // A WorkStore takes executions from pending to their end.
 type WorkStore interface {
 	// Claim gives the executions that are claimable ([Execution.Claimable]) to worker, and
-	// returns each with all that its Pipeline needs. One that is not claimable, for whatever
-	// reason, is left out: somebody else has it, or nobody needs to.
+	// returns each with all that its Pipeline needs, the answer that is kept for it among it. One
+	// that is not claimable, for whatever reason, is left out: somebody else has it, or nobody needs to.
 	// The Definitions in the Calls are shared and must not be changed.
 	Claim(ctx context.Context, c ClaimRequest) ([]Call, error)
+
+	// Keep keeps the answer for its execution, in the place of an earlier one, or returns
+	// ErrStaleFence if that is not [Execution.Held] under the answer's Fence.
+	Keep(ctx context.Context, a Answer) error
 
 	// Renew extends leases to the Store's now + Lease, and says for each what became of it.
 	// The results are in the order of r.Held. A renewal that comes too late is not counted as a
@@ -171,7 +175,9 @@ type WorkStore interface {
 
 	// Finish applies outcomes. An outcome whose execution is not [Execution.Held] under its
 	// Fence changes nothing but the count of stale writes, and has the Err ErrStaleFence. With
-	// the execution go its Schedule's state ([Schedule.Recorded]) and the tallies.
+	// the execution go its Schedule's state ([Schedule.Recorded]), the tallies, and its answer:
+	// that of a failed execution stays, that of a cancelled one goes, and of succeeded ones those of the
+	// Schedule's last KeepAnswers, by scheduled time, stay.
 	// The results are in the order of outcomes; an error is for all.
 	Finish(ctx context.Context, outcomes []Outcome) ([]Finish, error)
 
@@ -243,9 +249,23 @@ type LedgerStore interface {
 	// Soonest returns up to limit planned schedules by NextExecutionAt. With ids, only those.
 	Soonest(ctx context.Context, limit int, ids ...string) ([]Schedule, error)
 
-	// Prune deletes up to limit final executions that ended before the time given for their
-	// state, and returns how many. States without a time are kept. Tallies keep what they counted.
-	Prune(ctx context.Context, before map[State]time.Time, limit int) (int, error)
+	// Answer returns the answer that is kept for an execution, or a [*NotFoundError] for it.
+	Answer(ctx context.Context, executionID string) (Answer, error)
+
+	// Prune deletes final executions, with their answers, and returns how many. Tallies keep what they counted.
+	// A Schedule's LastExecution stays while the Schedule does, and so does an execution whose answer an
+	// open one is to use ([Execution.AnswerOf]).
+	Prune(ctx context.Context, p PruneRequest) (int, error)
+}
+
+// A PruneRequest says which executions Prune deletes: those that are too old or too many.
+type PruneRequest struct {
+	// Before has, by state, the time before which they ended; States without one are kept whatever their age.
+	Before map[State]time.Time
+	// Keep has, by state, how many each Schedule keeps, the latest by scheduled time. States without one are
+	// kept whatever their number.
+	Keep  map[State]int
+	Limit int // executions at most; zero means 100
 }
 
 // An ExecutionQuery selects executions. The zero query selects all, the first 100.

@@ -19,6 +19,9 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 // maxMisfireLimit bounds what one planning transaction inserts for one schedule.
 const maxMisfireLimit = 1000
 
+// maxKeepAnswers bounds what a schedule keeps of its API's answers.
+const maxKeepAnswers = 1000
+
 func validID(id string) bool { return idPattern.MatchString(id) }
 
 // faults gathers what is wrong with one thing, so that all of it is told at once.
@@ -143,6 +146,9 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 	f.notNegative("timeout", sch.Timeout)
 	if sch.MaxRetryDelay > 0 && sch.MaxRetryDelay < sch.RetryDelay {
 		f.field("max_retry_delay", sch.MaxRetryDelay, "must not be shorter than retry_delay (%s)", sch.RetryDelay)
+	}
+	if sch.KeepAnswers < 0 || sch.KeepAnswers > maxKeepAnswers {
+		f.field("keep_answers", sch.KeepAnswers, "must be between 0 and %d", maxKeepAnswers)
 	}
 	if sch.PauseAfterFailures < 0 {
 		f.field("pause_after_failures", sch.PauseAfterFailures, "must not be negative")

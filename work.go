@@ -45,8 +45,24 @@ func (n *node) answer(ctx context.Context, id string) {
 		return
 	}
 	if len(calls) == 1 {
+		calls[0].Keep = n.keep
 		n.attempt(calls[0], workShare(n.lease)-time.Since(asked))
 	}
+}
+
+// keep keeps an answer. A Store that cannot is no reason to give up what was fetched: should the delivery
+// fail, the call is made again.
+func (n *node) keep(ctx context.Context, a Answer) error {
+	err := guard(func() error { return n.store.Keep(ctx, a) })
+	switch {
+	case errors.Is(err, ErrStaleFence):
+		return ErrLeaseLost
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		n.log.WarnContext(ctx, "answer could not be kept", slog.String(keyExecution, a.ExecutionID), slog.Any(keyError, err))
+	}
+	return nil
 }
 
 // attempt runs the Pipeline for a claimed execution and records what came of it.

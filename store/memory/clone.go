@@ -83,6 +83,11 @@ func cloneExecutions(rows []*execution) []callsheet.Execution {
 	return all
 }
 
+func cloneAnswer(a callsheet.Answer) callsheet.Answer {
+	a.Header, a.Body = a.Header.Clone(), slices.Clone(a.Body)
+	return a
+}
+
 func cloneMap(m map[string]string) map[string]string {
 	if len(m) == 0 {
 		return nil

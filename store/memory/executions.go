@@ -37,9 +37,13 @@ type executions struct {
 	ready *executionTree
 	// up and waiting order the open ones by (Schedule, place in line).
 	up, waiting *executionTree
+	// answered orders those that succeeded and whose answer is kept by (Schedule, ScheduledAt).
+	answered *executionTree
 	// inState counts the rows in each state, runningBackfills those of them that come last.
 	inState          map[callsheet.State]int
 	runningBackfills int
+	// ended counts each Schedule's rows in each final state.
+	ended map[string]*[endedStates]int
 	// probe is what is looked for in a tree, and placed what places returns; kept here, as planning
 	// needs them for each occurrence.
 	probe  execution
@@ -56,7 +60,9 @@ func newExecutions() *executions {
 		ready:    newTree(byTime(func(e *execution) time.Time { return e.ReadySince() })),
 		up:       newTree(earlierInLine),
 		waiting:  newTree(earlierInLine),
+		answered: newTree(earlierInHistory),
 		inState:  make(map[callsheet.State]int),
+		ended:    make(map[string]*[endedStates]int),
 	}
 	for _, state := range callsheet.States() {
 		x.timeline[state] = newTree(byTime(func(e *execution) time.Time { return e.ScheduledAt }))
@@ -107,6 +113,7 @@ func (x *executions) add(row *execution) {
 
 // remove forgets a row.
 func (x *executions) remove(row *execution) {
+	x.answered.Delete(row)
 	delete(x.byID, row.ID)
 	x.history.Delete(row)
 	x.leave(row)
@@ -114,6 +121,7 @@ func (x *executions) remove(row *execution) {
 
 func (x *executions) enter(row *execution) {
 	x.inState[row.State]++
+	x.countEnded(row, 1)
 	if row.State == callsheet.StateRunning && row.backfill() {
 		x.runningBackfills++
 	}
@@ -124,11 +132,42 @@ func (x *executions) enter(row *execution) {
 
 func (x *executions) leave(row *execution) {
 	x.inState[row.State]--
+	x.countEnded(row, -1)
 	if row.State == callsheet.StateRunning && row.backfill() {
 		x.runningBackfills--
 	}
 	for _, tree := range x.places(row) {
 		tree.Delete(row)
+	}
+}
+
+// endedStates is how many final states there are.
+const endedStates = 4
+
+// endedState is the place of a final state among them.
+func endedState(state callsheet.State) int {
+	switch state {
+	case callsheet.StateSucceeded:
+		return 0
+	case callsheet.StateFailed:
+		return 1
+	case callsheet.StateCancelled:
+		return 2
+	}
+	return 3
+}
+
+func (x *executions) countEnded(row *execution, by int) {
+	if !row.State.Final() {
+		return
+	}
+	counts := x.ended[row.Schedule]
+	if counts == nil {
+		counts = new([endedStates]int)
+		x.ended[row.Schedule] = counts
+	}
+	if counts[endedState(row.State)] += by; *counts == ([endedStates]int{}) {
+		delete(x.ended, row.Schedule)
 	}
 }
 
@@ -225,8 +264,36 @@ func (s *Store) apply(row *execution, after callsheet.Execution, now time.Time, 
 	}
 	if after.State.Final() {
 		s.setState(schedule, schedule.Recorded(before, after, now))
+		s.dropAnswers(row, schedule.KeepAnswers)
 	}
 	return before.State != after.State && s.settle(schedule, now)
+}
+
+// dropAnswers forgets the answers that are not wanted any more now that an execution has ended.
+func (s *Store) dropAnswers(row *execution, keep int) {
+	switch row.State {
+	case callsheet.StateCancelled:
+		delete(s.answers, row.ID)
+		return
+	case callsheet.StateSucceeded:
+	default:
+		return
+	}
+	if _, ok := s.answers[row.ID]; ok {
+		s.executions.answered.ReplaceOrInsert(row)
+	}
+	var kept []*execution
+	s.executions.answered.DescendLessOrEqual(s.executions.historyKey(row.Schedule, endOfTime), func(row2 *execution) bool {
+		if row2.Schedule != row.Schedule {
+			return false
+		}
+		kept = append(kept, row2)
+		return true
+	})
+	for _, old := range kept[min(keep, len(kept)):] {
+		s.executions.answered.Delete(old)
+		delete(s.answers, old.ID)
+	}
 }
 
 // write replaces an execution, whose key stays, and counts it.

@@ -180,14 +180,41 @@ func (s *Store) Soonest(ctx context.Context, limit int, ids ...string) ([]callsh
 	return cloneSchedules(head(asked.tree, limit)), nil
 }
 
+// Answer implements [callsheet.LedgerStore].
+func (s *Store) Answer(ctx context.Context, executionID string) (callsheet.Answer, error) {
+	if err := s.enter(ctx, "get an answer"); err != nil {
+		return callsheet.Answer{}, err
+	}
+	defer s.mu.Unlock()
+
+	answer, ok := s.answers[executionID]
+	if !ok {
+		return callsheet.Answer{}, noExecution(executionID)
+	}
+	return cloneAnswer(answer), nil
+}
+
 // Prune implements [callsheet.LedgerStore].
-func (s *Store) Prune(ctx context.Context, before map[callsheet.State]time.Time, limit int) (int, error) {
+func (s *Store) Prune(ctx context.Context, p callsheet.PruneRequest) (int, error) {
 	if err := s.enter(ctx, "prune executions"); err != nil {
 		return 0, err
 	}
 	defer s.mu.Unlock()
 
-	limit = limitOf(limit)
+	limit := limitOf(p.Limit)
+	rows := s.tooOld(p.Before, limit)
+	s.drop(rows)
+	if len(rows) < limit {
+		many := s.tooMany(p.Keep, limit-len(rows))
+		s.drop(many)
+		rows = append(rows, many...)
+	}
+	return len(rows), nil
+}
+
+// tooOld returns up to limit rows that ended before the time given for their state.
+func (s *Store) tooOld(before map[callsheet.State]time.Time, limit int) []*execution {
+	referenced := s.referenced()
 	var rows []*execution
 	for _, state := range callsheet.States() {
 		cutoff, ok := before[state]
@@ -198,13 +225,65 @@ func (s *Store) Prune(ctx context.Context, before map[callsheet.State]time.Time,
 			if !row.FinishedAt.Before(cutoff) || len(rows) == limit {
 				return false
 			}
-			rows = append(rows, row)
+			if !referenced(row) {
+				rows = append(rows, row)
+			}
 			return true
 		})
 	}
+	return rows
+}
+
+// tooMany returns up to limit rows of which their Schedule has more, later ones, than it keeps.
+func (s *Store) tooMany(keep map[callsheet.State]int, limit int) []*execution {
+	referenced := s.referenced()
+	var rows []*execution
+	for schedule, counts := range s.executions.ended {
+		var over [endedStates]int
+		for state, most := range keep {
+			if state.Final() {
+				over[endedState(state)] = max(0, counts[endedState(state)]-most)
+			}
+		}
+		if over == ([endedStates]int{}) {
+			continue
+		}
+		s.executions.history.AscendGreaterOrEqual(s.executions.historyKey(schedule, time.Time{}), func(row *execution) bool {
+			if row.Schedule != schedule || len(rows) == limit || over == ([endedStates]int{}) {
+				return false
+			}
+			if row.State.Final() && over[endedState(row.State)] > 0 {
+				over[endedState(row.State)]--
+				if !referenced(row) {
+					rows = append(rows, row)
+				}
+			}
+			return true
+		})
+	}
+	return rows
+}
+
+// referenced returns what tells whether a row has to stay, because something refers to it.
+func (s *Store) referenced() func(*execution) bool {
+	used := make(map[string]bool)
+	for _, tree := range [...]*executionTree{s.executions.up, s.executions.waiting} {
+		tree.Ascend(func(row *execution) bool {
+			used[row.AnswerOf] = true
+			return true
+		})
+	}
+	return func(row *execution) bool {
+		schedule := s.schedules.rows[row.Schedule]
+		return used[row.ID] || schedule != nil && schedule.LastExecution == row.ID
+	}
+}
+
+// drop forgets rows, and their answers.
+func (s *Store) drop(rows []*execution) {
 	for _, row := range rows {
 		s.executions.remove(row)
+		delete(s.answers, row.ID)
 		s.forgetTally(row.Schedule)
 	}
-	return len(rows), nil
 }

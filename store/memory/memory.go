@@ -58,6 +58,8 @@ type Store struct {
 	neverRun *order // schedules that nothing has come of yet, by CreatedAt
 
 	executions *executions
+	// answers are by execution ID.
+	answers map[string]callsheet.Answer
 
 	total callsheet.Tally
 	// tallies are by Schedule, made with its first execution. They outlive the Schedule as long
@@ -90,6 +92,7 @@ func New(opts ...Option) *Store {
 			func(s *callsheet.Schedule) bool { return !s.Disabled && s.ExecutionCount == 0 },
 			func(s *callsheet.Schedule) time.Time { return s.CreatedAt }),
 		executions: newExecutions(),
+		answers:    make(map[string]callsheet.Answer),
 		tallies:    make(map[string]*callsheet.Tally),
 	}
 	s.sources = newTable[callsheet.Source](s, callsheet.KindSource, cloneSource)

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -27,6 +28,10 @@ func (s *Store) Claim(ctx context.Context, c callsheet.ClaimRequest) ([]callshee
 		}
 		s.apply(row, row.Claimed(c.Worker, now, c.Lease), now, 0)
 		call.Execution = cloneExecution(row.Execution)
+		if answer, ok := s.answers[cmp.Or(row.AnswerOf, row.ID)]; ok {
+			answer = cloneAnswer(answer)
+			call.Answer = &answer
+		}
 		calls = append(calls, call)
 	}
 	return calls, nil
@@ -46,6 +51,20 @@ func (s *Store) resolve(scheduleID string) (callsheet.Call, bool) {
 		Extract:  s.extracts.rows[schedule.Extract],
 		Delivery: s.deliveries.rows[schedule.Delivery],
 	}, true
+}
+
+// Keep implements [callsheet.WorkStore].
+func (s *Store) Keep(ctx context.Context, a callsheet.Answer) error {
+	if err := s.enter(ctx, "keep an answer"); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+
+	if _, ok := s.held(a.ExecutionID, a.Fence); !ok {
+		return callsheet.ErrStaleFence
+	}
+	s.answers[a.ExecutionID] = cloneAnswer(a)
+	return nil
 }
 
 // Renew implements [callsheet.WorkStore].

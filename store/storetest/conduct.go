@@ -154,7 +154,7 @@ func doneContext(t *trial) {
 		"Survey":     func() error { _, err := t.Survey(ctx, callsheet.SurveyQuery{}); return err },
 		"Soonest":    func() error { _, err := t.Soonest(ctx, 10); return err },
 		"Prune": func() error {
-			_, err := t.Prune(ctx, map[callsheet.State]time.Time{callsheet.StateFailed: in(time.Hour)}, 10)
+			_, err := t.Prune(ctx, callsheet.PruneRequest{Before: map[callsheet.State]time.Time{callsheet.StateFailed: in(time.Hour)}, Limit: 10})
 			return err
 		},
 	} {

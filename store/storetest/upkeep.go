@@ -157,7 +157,7 @@ func pruneCases() []testCase {
 
 func (t *trial) prunes(before map[callsheet.State]time.Time, limit int) int {
 	t.Helper()
-	n, err := t.Prune(t.Context(), before, limit)
+	n, err := t.Prune(t.Context(), callsheet.PruneRequest{Before: before, Limit: limit})
 	require.NoError(t, err)
 	return n
 }

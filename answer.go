@@ -1,0 +1,39 @@
+package callsheet
+
+import (
+	"net/http"
+	"time"
+)
+
+// An Answer is what an API said to an execution, kept so that neither a failing Destination nor a
+// mapping that was wrong costs a second call. It has no cookies and nothing of the request but its URL.
+type Answer struct {
+	ExecutionID string    `json:"execution_id"`
+	Fence       int64     `json:"fence"` // of the attempt that fetched it
+	FetchedAt   time.Time `json:"fetched_at"`
+	Status      int       `json:"status"`
+	URL         string    `json:"url"` // where it came from, query values masked
+	// Header has the headers that say what the body is: see [AnswerHeaders].
+	Header http.Header `json:"header,omitempty"`
+	// Body is decompressed. A Store may compress what it keeps.
+	Body []byte `json:"body"`
+}
+
+// MaxAnswerBytes is how large an answer may be to be kept. For a larger one the call is made again.
+const MaxAnswerBytes = 4 << 20
+
+// AnswerHeaders lists the headers of an answer that are kept.
+func AnswerHeaders() []string {
+	return []string{"Content-Type", "Content-Language", "Date", "Etag", "Last-Modified", "Link"}
+}
+
+// keptHeader returns of an answer's headers those that are kept.
+func keptHeader(h http.Header) http.Header {
+	kept := http.Header{}
+	for _, name := range AnswerHeaders() {
+		if values := h.Values(name); len(values) > 0 {
+			kept[name] = values
+		}
+	}
+	return kept
+}
