@@ -212,5 +212,7 @@ func pruneNeverOpen(t *trial) {
 	require.Zero(t, t.prunes(before, 100))
 	require.ElementsMatch(t, []string{pending.ID, running.ID}, ids(t.executions(callsheet.ExecutionQuery{})))
 	t.finishes(running, callsheet.Outcome{State: callsheet.StateSucceeded})
+	require.Zero(t, t.prunes(before, 100), "the schedule's last execution was expected to stay")
+	t.finishes(t.claims(pending.ID, longLease).Execution, callsheet.Outcome{State: callsheet.StateSucceeded})
 	require.Equal(t, 1, t.prunes(before, 100))
 }
