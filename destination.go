@@ -32,7 +32,7 @@ type Destination interface {
 	// Batch is committed, Deliver stops and returns the context's error. An empty Batch is
 	// delivered too (it may create the target) and is no error.
 	//
-	// Deliver does not keep b.Records after it returns, and does not change them. An error is
+	// Deliver does not keep b.Fields and b.Records after it returns, and does not change them. An error is
 	// classified as [ClassDelivery] and retried unless it is a [*ClassifiedError] of another class.
 	Deliver(ctx context.Context, b Batch) error
 
@@ -50,6 +50,6 @@ type Batch struct {
 	Attempt     int       // which try of the execution, from 1
 	Fence       int64     // grows with every claim of the execution; a smaller one is a worker that lost its lease
 	Chunk       int       // position of this Batch in its execution, from 0
-	Columns     []string  // the Extract's field names in order; nil where records are whole objects
+	Fields      []Field   // the Extract's fields in order; nil where records are whole objects
 	Records     []Record
 }

@@ -291,12 +291,12 @@ var defects = []struct {
 		}
 		return value
 	})},
-	{"only named columns are kept", "whole objects", batches(func(b *callsheet.Batch) {
+	{"only named fields are kept", "whole objects", batches(func(b *callsheet.Batch) {
 		for i, r := range b.Records {
 			var members []extract.Value
-			for _, name := range b.Columns {
-				value, _ := r.Get(name)
-				members = append(members, extract.Value{Name: name, Value: value})
+			for _, f := range b.Fields {
+				value, _ := r.Get(f.Name)
+				members = append(members, extract.Value{Name: f.Name, Value: value})
 			}
 			b.Records[i] = extract.NewRecord(members...)
 		}

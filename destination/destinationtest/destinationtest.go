@@ -33,10 +33,16 @@ import (
 	"github.com/callsheet-go/callsheet/extract"
 )
 
-// Columns are the names in every record of the suite, in their order, for a Destination whose
-// target has to be made beforehand: a text, another text, a number of any size and precision, a
-// boolean, an object, a list. All but the first may be null.
-var Columns = []string{"id", "text", "number", "flag", "object", "list"}
+// Fields are in every record of the suite, in their order: for a Destination whose target has to be made
+// beforehand, or is made of them. All values but the first may be null.
+var Fields = []callsheet.Field{
+	{Name: "id", Path: "$.id", Type: extract.String},
+	{Name: "text", Path: "$.text", Type: extract.String},
+	{Name: "number", Path: "$.number", Type: extract.Decimal}, // of any size and precision
+	{Name: "flag", Path: "$.flag", Type: extract.Boolean},
+	{Name: "object", Path: "$.object", Type: extract.JSON},
+	{Name: "list", Path: "$.list", Type: extract.JSON},
+}
 
 // A Harness is one Destination with an empty target, and a way to look at it.
 type Harness struct {
@@ -120,7 +126,7 @@ func (b *bench) batch(records ...callsheet.Record) callsheet.Batch {
 		ScheduledAt: time.Unix(seconds, nanoseconds).UTC().Truncate(time.Microsecond),
 		Attempt:     1,
 		Fence:       1,
-		Columns:     slices.Clone(Columns),
+		Fields:      slices.Clone(Fields),
 		Records:     records,
 	}
 }
@@ -142,16 +148,16 @@ func records(n int) []callsheet.Record {
 	return all
 }
 
-// record returns a record with all Columns, of which values has some; the others are null.
+// record returns a record with all Fields, of which values has some; the others are null.
 func record(id string, values map[string]any) callsheet.Record {
 	values = maps.Clone(values)
 	if values == nil {
 		values = map[string]any{}
 	}
 	values["id"] = id
-	all := make([]extract.Value, len(Columns))
-	for i, name := range Columns {
-		all[i] = extract.Value{Name: name, Value: values[name]}
+	all := make([]extract.Value, len(Fields))
+	for i, f := range Fields {
+		all[i] = extract.Value{Name: f.Name, Value: values[f.Name]}
 	}
 	return extract.NewRecord(all...)
 }

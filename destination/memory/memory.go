@@ -94,6 +94,6 @@ func (d *Destination) Batches(target string) []callsheet.Batch {
 
 // clone gives a Batch slices of its own. Records are immutable and shared.
 func clone(b callsheet.Batch) callsheet.Batch {
-	b.Columns, b.Records = slices.Clone(b.Columns), slices.Clone(b.Records)
+	b.Fields, b.Records = slices.Clone(b.Fields), slices.Clone(b.Records)
 	return b
 }
