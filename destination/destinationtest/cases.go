@@ -45,6 +45,7 @@ var cases = []struct {
 	{"records stay the caller's", "the pipeline uses its slices again", recordsStayTheCallers},
 	{"valid delivery", "what works must not be refused", validDelivery},
 	{"invalid mode", "a mode that the Destination does not know must be refused when the Delivery is defined", invalidMode},
+	{"invalid key", "a key that cannot work, or that would be ignored, must be refused when the Delivery is defined", invalidKey},
 	{"invalid targets", "a target that cannot work must be refused when the Delivery is defined", invalidTargets},
 }
 
@@ -445,6 +446,12 @@ func invalidMode(b *bench) {
 	d := b.Delivery
 	d.Mode = "sideways"
 	b.expectFaults(d, "mode")
+}
+
+func invalidKey(b *bench) {
+	d := b.Delivery
+	d.Key = []string{""}
+	b.expectFaults(d, "key")
 }
 
 func invalidTargets(b *bench) {

@@ -96,6 +96,9 @@ func (d *sound) Validate(delivery callsheet.Delivery) error {
 	if delivery.Mode != "" && delivery.Mode != callsheet.Append {
 		refuse("mode", "must be \"append\"")
 	}
+	if len(delivery.Key) > 0 {
+		refuse("key", "must be empty")
+	}
 	return errors.Join(faults...)
 }
 
@@ -397,6 +400,10 @@ var defects = []struct {
 	{"everything is refused", "valid delivery", validates(func(*sound, callsheet.Delivery) error { return errors.New("no") })},
 	{"every mode is taken", "invalid mode", validates(func(d *sound, delivery callsheet.Delivery) error {
 		delivery.Mode = ""
+		return d.Validate(delivery)
+	})},
+	{"every key is taken", "invalid key", validates(func(d *sound, delivery callsheet.Delivery) error {
+		delivery.Key = nil
 		return d.Validate(delivery)
 	})},
 	{"every target is taken", "invalid targets", validates(func(d *sound, delivery callsheet.Delivery) error {

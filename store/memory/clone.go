@@ -49,6 +49,7 @@ func cloneValue(v any) any {
 
 func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
 	d.Labels = cloneMap(d.Labels)
+	d.Key = append([]string(nil), d.Key...)
 	return d
 }
 
