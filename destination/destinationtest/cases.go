@@ -113,7 +113,7 @@ func stringsOfAllKinds(b *bench) {
 	for i, s := range naughty {
 		all = append(all, record(fmt.Sprint(i), map[string]any{"text": s, "list": []any{s}}))
 		if len(s) < 1000 {
-			all = append(all, record(fmt.Sprint(i, s), nil))
+			all = append(all, record(fmt.Sprintf("%d: %s", i, s), nil))
 		}
 	}
 	b.deliver(b.batch(all...))

@@ -245,6 +245,19 @@ func replaces(when func(b callsheet.Batch) bool) wrap {
 	})
 }
 
+var sortsMembers = values(func(value any) any {
+	r, ok := value.(callsheet.Record)
+	if !ok {
+		return value
+	}
+	var members []extract.Value
+	for name, value := range r.All() {
+		members = append(members, extract.Value{Name: name, Value: value})
+	}
+	slices.SortFunc(members, func(a, b extract.Value) int { return strings.Compare(a.Name, b.Name) })
+	return extract.NewRecord(members...)
+})
+
 func asIs(d *sound) callsheet.Destination { return d }
 
 // Each has one defect, and the case that must find it.
@@ -276,18 +289,7 @@ var defects = []struct {
 		}
 		return value
 	})},
-	{"objects are sorted", "nested values", values(func(value any) any {
-		r, ok := value.(callsheet.Record)
-		if !ok {
-			return value
-		}
-		var members []extract.Value
-		for name, value := range r.All() {
-			members = append(members, extract.Value{Name: name, Value: value})
-		}
-		slices.SortFunc(members, func(a, b extract.Value) int { return strings.Compare(a.Name, b.Name) })
-		return extract.NewRecord(members...)
-	})},
+	{"objects are sorted", "nested values", sortsMembers},
 	{"strings are trimmed", "strings of all kinds", values(func(value any) any {
 		if s, ok := value.(string); ok {
 			return strings.TrimSpace(s)
@@ -510,6 +512,31 @@ func TestSuite_PassesWhatIsSound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			Run(t, func(t *testing.T) Harness { return harness(t, w) })
 		})
+	}
+}
+
+// A target that keeps what values mean, and not how they were spelled, declares it, and must keep every digit.
+func TestSuite_ByValue(t *testing.T) {
+	floats := values(func(value any) any {
+		if n, ok := value.(json.Number); ok {
+			f, _ := n.Float64()
+			return f
+		}
+		return value
+	})
+	for _, c := range []struct {
+		name, found string
+		wrap        wrap
+		byValue     bool
+		failures    bool
+	}{
+		{"members in another order", "nested values", sortsMembers, true, false},
+		{"members in another order, undeclared", "nested values", sortsMembers, false, true},
+		{"numbers through floats", "digits", floats, true, true},
+	} {
+		h := harness(t, c.wrap)
+		h.ByValue = c.byValue
+		assert.Equal(t, c.failures, len(judge(t, c.found, h).failures) > 0, c.name)
 	}
 }
 

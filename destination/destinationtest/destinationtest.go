@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,8 @@ import (
 )
 
 // Fields are in every record of the suite, in their order: for a Destination whose target has to be made
-// beforehand, or is made of them. All values but the first may be null.
+// beforehand, or is made of them. All values but the first may be null;
+// the first is another one in each record of a target.
 var Fields = []callsheet.Field{
 	{Name: "id", Path: "$.id", Type: extract.String},
 	{Name: "text", Path: "$.text", Type: extract.String},
@@ -75,6 +77,9 @@ type Harness struct {
 	// Text: Read returns every value as the text of a cell: strings as they are, null as "", numbers by
 	// their digits, booleans as true and false, objects and lists as JSON.
 	Text bool
+	// ByValue: numbers and objects come back by what they mean and not as they were spelled: -0 is 0, 1e2 is 100, and
+	// the members of an object have any order. Every digit counts all the same.
+	ByValue bool
 	// NoNUL: strings cannot hold U+0000.
 	NoNUL bool
 	// Unordered: Read returns the records in any order.
@@ -207,6 +212,9 @@ func (b *bench) lines(records []callsheet.Record, written bool) []string {
 		if written && b.Text {
 			r = asText(r)
 		}
+		if b.ByValue {
+			r = byValue(r).(callsheet.Record)
+		}
 		line, err := r.AppendJSON(nil)
 		if err != nil {
 			b.Fatalf("record %d: %v", i, err)
@@ -214,6 +222,30 @@ func (b *bench) lines(records []callsheet.Record, written bool) []string {
 		all[i] = string(line)
 	}
 	return all
+}
+
+// byValue returns a value in the one spelling that all with its meaning have.
+func byValue(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if n, ok := new(big.Rat).SetString(string(v)); ok {
+			return n.RatString()
+		}
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = byValue(v[i])
+		}
+		return list
+	case callsheet.Record:
+		var members []extract.Value
+		for name, value := range v.All() {
+			members = append(members, extract.Value{Name: name, Value: byValue(value)})
+		}
+		slices.SortStableFunc(members, func(a, b extract.Value) int { return strings.Compare(a.Name, b.Name) })
+		return extract.NewRecord(members...)
+	}
+	return value
 }
 
 func asText(r callsheet.Record) callsheet.Record {
