@@ -30,15 +30,18 @@ type column struct {
 	generated bool   // by the table, from which nobody may take it
 }
 
-// The table of that name: in its schema, or in the first of the search path that has it. The path is taken without what
-// the server searches before it, its catalog and the session's temporary tables, which are not meant.
+// searched is the search path without the Destination's own schema, which "$user" may well be, and without what the
+// server searches before it, its catalog and the session's temporary tables: none of these is meant.
+const searched = `pg_catalog.array_remove(pg_catalog.current_schemas(false), $1::name)`
+
+// The table of that name: in its schema, or in the first of the search path that has it.
 const tableNamed = `
 WITH target AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence
     FROM   pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE  c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      AND  n.nspname = ANY (CASE WHEN $1 = '' THEN pg_catalog.current_schemas(false) ELSE ARRAY[$1]::name[] END)
-    ORDER  BY pg_catalog.array_position(pg_catalog.current_schemas(false), n.nspname)
+    WHERE  c.relname = $3 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND  n.nspname = ANY (CASE WHEN $2 = '' THEN ` + searched + ` ELSE ARRAY[$2]::name[] END)
+    ORDER  BY pg_catalog.array_position(` + searched + `, n.nspname)
     LIMIT  1
 )`
 
@@ -64,8 +67,8 @@ FROM   target t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid
 WHERE  i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL`
 
 func queueTable(batch *pgx.Batch, t target) {
-	batch.Queue(readColumns, t.schema, t.table)
-	batch.Queue(readKeys, t.schema, t.table)
+	batch.Queue(readColumns, t.own, t.schema, t.table)
+	batch.Queue(readKeys, t.own, t.schema, t.table)
 }
 
 func readTable(results pgx.BatchResults) (tbl table, err error) {
@@ -146,7 +149,7 @@ func (tbl table) faults(t target, names []string) (faults []error) {
 	refuse := func(field, value, rule string, args ...any) {
 		faults = append(faults, t.fault(field, value, fmt.Sprintf(rule, args...)))
 	}
-	if rule := tbl.brokenRule(t.own); rule != "" {
+	if rule := tbl.brokenRule(); rule != "" {
 		refuse("target", t.given, "%s", rule)
 		return faults
 	}
@@ -166,14 +169,12 @@ func (tbl table) faults(t target, names []string) (faults []error) {
 	return faults
 }
 
-// brokenRule returns the rule for a table that this one does not keep; empty if it keeps all. A table
-// without a schema in its target may turn out to be anywhere on the search path.
-func (tbl table) brokenRule(own string) string {
+// brokenRule returns the rule for a table that this one does not keep; empty if it keeps all. The schema
+// counts here too: a target without one may turn out to be anywhere on the search path.
+func (tbl table) brokenRule() string {
 	switch {
 	case tbl.missing():
 		return "must be a table that is there"
-	case tbl.schema == own:
-		return ruleOwn
 	case brokenSchemaRule(tbl.schema) != "":
 		return "the schema " + brokenSchemaRule(tbl.schema)
 	case tbl.kind != "r" && tbl.kind != "p":
@@ -228,7 +229,7 @@ func (d *Destination) CheckTarget(ctx context.Context, delivery callsheet.Delive
 
 // fieldFaults says what will go wrong with each record, as far as the fields tell.
 func (tbl table) fieldFaults(t target, fields []callsheet.Field) (faults []error) {
-	if len(fields) == 0 || tbl.brokenRule(t.own) != "" {
+	if len(fields) == 0 || tbl.brokenRule() != "" {
 		return nil
 	}
 	names := fieldNames(fields)
@@ -296,9 +297,8 @@ func (d *Destination) create(ctx context.Context, conn *pgx.Conn, t target, fiel
 	if t.schema != "" {
 		name = quote(t.schema, t.table)
 	} else {
-		// Not in the schema of temporary tables, whatever stands in front of the search path.
 		var schema *string
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_schema()::text").Scan(&schema); err != nil {
+		if err := conn.QueryRow(ctx, "SELECT ("+searched+")[1]::text", t.own).Scan(&schema); err != nil {
 			return table{}, err
 		}
 		if schema == nil {

@@ -26,8 +26,6 @@ type target struct {
 	own    string // the schema of the Destination's own tables
 }
 
-const ruleOwn = "must not be in the schema of the destination's own tables"
-
 // parseTarget checks what can be checked without the database, and reports every fault.
 func (d *Destination) parseTarget(delivery callsheet.Delivery) (target, error) {
 	t := target{
@@ -49,7 +47,7 @@ func (d *Destination) parseTarget(delivery callsheet.Delivery) (target, error) {
 			refuse("target", delivery.Target, "the schema "+rule)
 		}
 		if t.schema == t.own {
-			refuse("target", delivery.Target, ruleOwn)
+			refuse("target", delivery.Target, "must not be in the schema of the destination's own tables")
 		}
 	}
 	for _, rule := range brokenNameRules(t.table) {

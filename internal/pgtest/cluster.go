@@ -77,7 +77,7 @@ func (c *Cluster) Restart(t testing.TB) {
 	}
 }
 
-const superuser = "callsheet"
+const superuser = "tester" // not the name of a schema, which would be in front of its search path
 
 // The guard waits for the end of its input, which comes when the test closes it or its process ends in
 // whatever way. It is the only one that cleans up, so that a killed test leaves as little as a finished one.
