@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callsheet-go/callsheet"
-	"github.com/callsheet-go/callsheet/destination/postgres"
 	"github.com/callsheet-go/callsheet/internal/pgtest"
 )
 
@@ -201,5 +200,3 @@ func TestDeliver_EndsWithItsContextWhileItWaits(t *testing.T) {
 	deliver(t, d, b)
 	assert.Equal(t, []string{"1"}, query(t, pool, "SELECT n FROM t"))
 }
-
-var _ callsheet.TargetChecker = (*postgres.Destination)(nil)

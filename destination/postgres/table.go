@@ -293,20 +293,19 @@ func (d *Destination) create(ctx context.Context, conn *pgx.Conn, t target, fiel
 	if len(t.key) > 0 {
 		definition = append(definition, "UNIQUE ("+quoteList("", t.key)+")")
 	}
-	name := quote(t.table)
-	if t.schema != "" {
-		name = quote(t.schema, t.table)
-	} else {
-		var schema *string
-		if err := conn.QueryRow(ctx, "SELECT ("+searched+")[1]::text", t.own).Scan(&schema); err != nil {
+	schema := t.schema
+	if schema == "" {
+		var first *string
+		if err := conn.QueryRow(ctx, "SELECT ("+searched+")[1]::text", t.own).Scan(&first); err != nil {
 			return table{}, err
 		}
-		if schema == nil {
+		if first == nil {
 			return table{}, permanent(t.fault("target", t.given, "must name a schema: the search path has none that is there"))
 		}
-		name = quote(*schema, t.table)
+		schema = *first
 	}
-	if err := execute(ctx, conn, "CREATE TABLE IF NOT EXISTS "+name+" ("+strings.Join(definition, ", ")+")"); err != nil {
+	statement := "CREATE TABLE IF NOT EXISTS " + quote(schema, t.table) + " (" + strings.Join(definition, ", ") + ")"
+	if err := execute(ctx, conn, statement); err != nil {
 		return table{}, err
 	}
 	var batch pgx.Batch
