@@ -49,14 +49,17 @@ WITH target AS (
 const readColumns = tableNamed + `
 SELECT t.nspname::text, t.relname::text, t.relkind::text, t.relpersistence::text,
        a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
-       (WITH RECURSIVE base AS (
-            SELECT y.oid, y.typbasetype FROM pg_catalog.pg_type y WHERE y.oid = a.atttypid
-            UNION ALL
-            SELECT y.oid, y.typbasetype FROM base b JOIN pg_catalog.pg_type y ON y.oid = b.typbasetype
-        ) SELECT oid FROM base WHERE typbasetype = 0),
+       CASE WHEN y.typtype <> 'd' THEN y.oid ELSE (
+           WITH RECURSIVE base AS (
+               SELECT y.oid, y.typbasetype
+               UNION ALL
+               SELECT z.oid, z.typbasetype FROM base JOIN pg_catalog.pg_type z ON z.oid = base.typbasetype
+           ) SELECT oid FROM base WHERE typbasetype = 0) END,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
        a.attgenerated <> '' OR a.attidentity = 'a'
-FROM   target t LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+FROM   target t
+       LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+       LEFT JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
 ORDER  BY a.attnum`
 
 const readKeys = tableNamed + `
