@@ -52,7 +52,7 @@ func (d *Destination) mark(ctx context.Context, conn *pgx.Conn, t target, b call
 		return false, tbl, &callsheet.ClassifiedError{Class: callsheet.ClassLostWorker,
 			Err: fmt.Errorf("execution %s: %w (fence %d, and %d was seen)", b.ExecutionID, callsheet.ErrStaleFence, b.Fence, fence)}
 	}
-	tbl, err = readTable(results)
+	tbl, err = readTable(results, t)
 	return delivered, tbl, err
 }
 

@@ -19,7 +19,7 @@ type table struct {
 	kind         string // pg_class.relkind; empty: there is none
 	persistence  string // pg_class.relpersistence
 	columns      []column
-	keys         [][]string // the columns of each unique index that ON CONFLICT can use
+	keys         [][]string // the columns of each unique index that ON CONFLICT can use; read for a target with a key only
 }
 
 type column struct {
@@ -71,10 +71,12 @@ WHERE  i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL A
 
 func queueTable(batch *pgx.Batch, t target) {
 	batch.Queue(readColumns, t.own, t.schema, t.table)
-	batch.Queue(readKeys, t.own, t.schema, t.table)
+	if len(t.key) > 0 {
+		batch.Queue(readKeys, t.own, t.schema, t.table)
+	}
 }
 
-func readTable(results pgx.BatchResults) (tbl table, err error) {
+func readTable(results pgx.BatchResults, t target) (tbl table, err error) {
 	rows, err := results.Query()
 	if err != nil {
 		return tbl, err
@@ -91,7 +93,7 @@ func readTable(results pgx.BatchResults) (tbl table, err error) {
 			tbl.columns = append(tbl.columns, column{*name, *typ, *base, *needed, *generated})
 		}
 	}
-	if err := rows.Err(); err != nil {
+	if err := rows.Err(); err != nil || len(t.key) == 0 {
 		return tbl, err
 	}
 	if rows, err = results.Query(); err != nil {
@@ -214,7 +216,7 @@ func (d *Destination) CheckTarget(ctx context.Context, delivery callsheet.Delive
 		var batch pgx.Batch
 		queueTable(&batch, t)
 		results := conn.SendBatch(ctx, &batch)
-		tbl, err = readTable(results)
+		tbl, err = readTable(results, t)
 		return errors.Join(err, results.Close())
 	})
 	if err != nil {
@@ -314,7 +316,7 @@ func (d *Destination) create(ctx context.Context, conn *pgx.Conn, t target, fiel
 	var batch pgx.Batch
 	queueTable(&batch, t)
 	results := conn.SendBatch(ctx, &batch)
-	tbl, err := readTable(results)
+	tbl, err := readTable(results, t)
 	return tbl, errors.Join(err, results.Close())
 }
 
