@@ -75,13 +75,20 @@ func aboutTable(err error) bool {
 	return false
 }
 
+// unreachable reports whether there was no connection. What a server says then is about that moment: a role that may
+// not connect now, a database that is being restored.
+func unreachable(err error) bool {
+	_, ok := errors.AsType[*pgconn.ConnectError](err)
+	return ok
+}
+
 // explain says which target an error is about, and classifies what the server said.
 func (t target) explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	about := fmt.Errorf("target %q: %w", t.given, withDetail(err))
-	if _, ok := errors.AsType[*callsheet.ClassifiedError](err); !ok && (aboutRows(err) || aboutTable(err)) {
+	if _, ok := errors.AsType[*callsheet.ClassifiedError](err); !ok && !unreachable(err) && (aboutRows(err) || aboutTable(err)) {
 		return permanent(about)
 	}
 	return about

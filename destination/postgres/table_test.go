@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -124,6 +125,26 @@ func TestCheckTarget_AServerThatIsDownIsNoFault(t *testing.T) {
 	assert.Empty(t, callsheet.ValidationErrors(err))
 	err = d.Deliver(t.Context(), batch(into("t"), row("n", 1)))
 	require.Error(t, err)
+	assert.NotEqual(t, callsheet.ClassPermanent, callsheet.Classify(err))
+}
+
+func TestDeliver_ARoleThatMayNotConnectNowIsTriedAgain(t *testing.T) {
+	_, pool := open(t, "CREATE TABLE t (n integer)")
+	role := fmt.Sprintf("stranger_%d", time.Now().UnixNano())
+	execute(t, pool, "CREATE ROLE "+role+" LOGIN; DO $$ BEGIN EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database()); END $$")
+	t.Cleanup(func() {
+		_, err := pool.Exec(context.Background(), "DROP ROLE "+role)
+		assert.NoError(t, err)
+	})
+	config := pool.Config()
+	config.ConnConfig.User = role
+	theirs, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer theirs.Close()
+	d, err := postgres.New(theirs)
+	require.NoError(t, err)
+	err = d.Deliver(t.Context(), batch(into("t"), row("n", 1)))
+	require.ErrorContains(t, err, "permission denied for database")
 	assert.NotEqual(t, callsheet.ClassPermanent, callsheet.Classify(err))
 }
 

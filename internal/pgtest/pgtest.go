@@ -17,7 +17,6 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -103,9 +102,12 @@ func exec(t testing.TB, dsn, statement string) {
 }
 
 // missing ends a test for want of a server.
-func missing(t testing.TB, what string) {
+func missing(t testing.TB) {
 	t.Helper()
-	text := fmt.Sprintf("no %s: install PostgreSQL (Debian: apt-get install postgresql), or name a server by CALLSHEET_TEST_POSTGRES", what)
+	text := "no PostgreSQL: install it (Debian: apt-get install postgresql), or name a server by CALLSHEET_TEST_POSTGRES"
+	if os.Getenv("CALLSHEET_TEST_POSTGRES") != "" {
+		text = "no PostgreSQL to start a server of the test's own: install it (Debian: apt-get install postgresql)"
+	}
 	if os.Getenv("CALLSHEET_REQUIRE_SERVICES") == "1" {
 		t.Fatal(text)
 	}
