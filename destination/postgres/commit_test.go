@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callsheet-go/callsheet"
+	"github.com/callsheet-go/callsheet/destination/postgres"
 	"github.com/callsheet-go/callsheet/internal/pgtest"
 )
 
@@ -164,6 +165,34 @@ func TestCommit_WhoseAnswerIsLostIsSettled(t *testing.T) {
 			assert.Equal(t, []string{"0", "1"}, query(t, direct, "SELECT n FROM t ORDER BY n"))
 		})
 	}
+}
+
+// Who asks while the transaction is still under way must not be told that it was not committed.
+func TestCommitted_WaitsForTheTransactionThatHoldsTheMarker(t *testing.T) {
+	d, pool := open(t, "CREATE TABLE t (n integer)")
+	for _, commits := range []bool{true, false} {
+		b := batch(into("t"), row("n", 1))
+		tx, err := pool.Begin(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, d.DeliverTx(t.Context(), tx.Conn(), b))
+		answer := make(chan bool)
+		go func() {
+			committed, err := postgres.Committed(d, context.Background(), pool.Config().ConnConfig, b)
+			assert.NoError(t, err)
+			answer <- committed
+		}()
+		waiting := func() bool {
+			return len(query(t, pool, "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")) == 1
+		}
+		assert.Eventually(t, waiting, 10*time.Second, 10*time.Millisecond)
+		if commits {
+			require.NoError(t, tx.Commit(t.Context()))
+		} else {
+			require.NoError(t, tx.Rollback(t.Context()))
+		}
+		assert.Equal(t, commits, <-answer)
+	}
+	assert.Equal(t, []string{"1"}, query(t, pool, "SELECT n FROM t"))
 }
 
 // When the context ends while COMMIT is under way, Deliver says what came of it.
