@@ -169,7 +169,11 @@ func (c collection[T, P]) List(ctx context.Context, q Query) (Page[T], error) {
 // checked prepares item, and reports unknown references together with everything else.
 func (c collection[T, P]) checked(ctx context.Context, item *T) error {
 	err := c.prepare(item)
-	return errors.Join(append(unjoin(err), c.s.unknownReferences(ctx, P(item).Meta(), nil)...)...)
+	all := append(unjoin(err), c.s.unknownReferences(ctx, P(item).Meta(), nil)...)
+	if sch, ok := any(*item).(Schedule); ok {
+		all = append(all, c.s.targetFaults(ctx, Sheet{Schedules: []Schedule{sch}})...)
+	}
+	return errors.Join(all...)
 }
 
 // written logs and returns what a write came to.
@@ -230,6 +234,9 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 	}
 	checkReferences(ctx, s, bad, known, prepared.Requests)
 	checkReferences(ctx, s, bad, known, prepared.Schedules)
+	for _, err := range s.targetFaults(ctx, prepared) {
+		bad.add(err)
+	}
 	if err := bad.err(); err != nil {
 		return fmt.Errorf("define: %w", err)
 	}

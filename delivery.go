@@ -11,6 +11,10 @@ const (
 	Append WriteMode = "append"
 	// PerExecution gives every execution a target of its own, such as a file.
 	PerExecution WriteMode = "per_execution"
+	// InsertIgnore adds the records whose key is not there yet, and leaves out the others.
+	InsertIgnore WriteMode = "insert_ignore"
+	// Upsert adds the records whose key is not there yet, and replaces those whose key is.
+	Upsert WriteMode = "upsert"
 )
 
 // A Delivery says where records go: a registered Destination, and what to write there, and how.
@@ -26,6 +30,8 @@ type Delivery struct {
 	Target string `json:"target,omitempty"`
 	// Mode is how records are added. Empty means [Append].
 	Mode WriteMode `json:"mode"`
+	// Key names the fields by which a record is known in the modes [InsertIgnore] and [Upsert].
+	Key []string `json:"key,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`

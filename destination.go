@@ -22,7 +22,7 @@ const (
 // All methods may be called from many goroutines at once, also for the same target.
 type Destination interface {
 	// Validate reports what is wrong with a Delivery that names this Destination: every fault as
-	// a [*ValidationError] with the field ("target", "mode"), joined with [errors.Join]. It is
+	// a [*ValidationError] with the field ("target", "mode", "key"), joined with [errors.Join]. It is
 	// called when a Delivery is defined and does no I/O.
 	Validate(d Delivery) error
 
@@ -32,12 +32,28 @@ type Destination interface {
 	// Batch is committed, Deliver stops and returns the context's error. An empty Batch is
 	// delivered too (it may create the target) and is no error.
 	//
-	// Deliver does not keep b.Records after it returns, and does not change them. An error is
+	// Deliver does not keep b.Fields and b.Records after it returns, and does not change them. An error is
 	// classified as [ClassDelivery] and retried unless it is a [*ClassifiedError] of another class.
 	Deliver(ctx context.Context, b Batch) error
 
 	// Promise says what a repeated Batch leaves behind.
 	Promise() Promise
+}
+
+// A TargetChecker is a Destination that can compare a Delivery with its target as it is now, and so
+// find out early what Deliver would fail for.
+type TargetChecker interface {
+	Destination
+
+	// CheckTarget reports why the records of an Extract (nil: whole objects) cannot be delivered to the
+	// target: every fault as a [*ValidationError] of the Delivery, joined with [errors.Join]. Any other error
+	// says that it could not find out. It changes nothing.
+	//
+	// It is called with a valid Delivery when a Schedule that names both is created, updated or part of a
+	// Sheet, and not when the Delivery, the Extract or the target is edited later: Deliver has
+	// to check for itself. A fault refuses the Schedule. Any other error is logged and does not, since a
+	// target that is down for a moment must not keep a host from starting.
+	CheckTarget(ctx context.Context, d Delivery, x *Extract) error
 }
 
 // A Batch is what one Deliver call takes: the records of one chunk of one execution, with the
@@ -50,6 +66,6 @@ type Batch struct {
 	Attempt     int       // which try of the execution, from 1
 	Fence       int64     // grows with every claim of the execution; a smaller one is a worker that lost its lease
 	Chunk       int       // position of this Batch in its execution, from 0
-	Columns     []string  // the Extract's field names in order; nil where records are whole objects
+	Fields      []Field   // the Extract's fields in order; nil where records are whole objects
 	Records     []Record
 }

@@ -234,9 +234,7 @@ func (p *pipeline) deliver(ctx context.Context, call Call, records []Record, res
 		Records: records,
 	}
 	if call.Extract != nil {
-		for _, f := range call.Extract.Fields {
-			batch.Columns = append(batch.Columns, f.Name)
-		}
+		batch.Fields = call.Extract.Fields
 	}
 	if err := destination.Deliver(ctx, batch); err != nil {
 		return asDelivery(err)

@@ -39,6 +39,9 @@ type Field struct {
 	// Path is a JSONPath in which $ is the record.
 	Path string `json:"path"`
 
+	// Type is what the value is made: a [Type], or empty for what stands in the document.
+	Type Type `json:"type,omitempty"`
+
 	// Required makes it an error when Path selects nothing.
 	Required bool `json:"required,omitempty"`
 
@@ -47,6 +50,20 @@ type Field struct {
 	// what reading that again gives: of the kinds of a [Record], as if it had stood in the document.
 	Default any `json:"default,omitempty"`
 }
+
+// A Type is what a [Field]'s value is made, whatever stands in the document.
+type Type string
+
+// The types of values, and as which Go values a [Record] has them. A null stays null.
+const (
+	String  Type = "string"  // string
+	Integer Type = "integer" // json.Number, whole
+	Decimal Type = "decimal" // json.Number, with every digit
+	Float   Type = "float"   // float64
+	Boolean Type = "boolean" // bool
+	Time    Type = "time"    // time.Time
+	JSON    Type = "json"    // what stands in the document, of any kind
+)
 
 // MarshalJSON writes the field with a default's digits and order, as [Record.AppendJSON] does.
 func (f Field) MarshalJSON() ([]byte, error) {

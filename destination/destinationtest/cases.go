@@ -27,7 +27,7 @@ var cases = []struct {
 	{"nulls", "null, and text that is empty or looks like null, must not become something else", nulls},
 	{"nested values", "objects and lists inside a record are data too, with their order and digits", nestedValues},
 	{"strings of all kinds", "an API may send any text, and none of it may break a file or a statement", stringsOfAllKinds},
-	{"whole objects", "an Extract without fields names no columns, its records do", wholeObjects},
+	{"whole objects", "an Extract without fields names no fields, its records do", wholeObjects},
 	{"large batch", "a page of an API may hold thousands of records", largeBatch},
 	{"empty batch", "an answer without records is an answer, and no reason to fail", emptyBatch},
 	{"two targets", "schedules with different targets must not find each other's records in theirs", twoTargets},
@@ -45,6 +45,7 @@ var cases = []struct {
 	{"records stay the caller's", "the pipeline uses its slices again", recordsStayTheCallers},
 	{"valid delivery", "what works must not be refused", validDelivery},
 	{"invalid mode", "a mode that the Destination does not know must be refused when the Delivery is defined", invalidMode},
+	{"invalid key", "a key that cannot work, or that would be ignored, must be refused when the Delivery is defined", invalidKey},
 	{"invalid targets", "a target that cannot work must be refused when the Delivery is defined", invalidTargets},
 }
 
@@ -112,7 +113,7 @@ func stringsOfAllKinds(b *bench) {
 	for i, s := range naughty {
 		all = append(all, record(fmt.Sprint(i), map[string]any{"text": s, "list": []any{s}}))
 		if len(s) < 1000 {
-			all = append(all, record(fmt.Sprint(i, s), nil))
+			all = append(all, record(fmt.Sprintf("%d: %s", i, s), nil))
 		}
 	}
 	b.deliver(b.batch(all...))
@@ -122,7 +123,7 @@ func stringsOfAllKinds(b *bench) {
 func wholeObjects(b *bench) {
 	all := records(3)
 	batch := b.batch(all...)
-	batch.Columns = nil
+	batch.Fields = nil
 	b.deliver(batch)
 	b.see(all...)
 }
@@ -141,7 +142,7 @@ func emptyBatch(b *bench) {
 	all := records(2)
 	b.deliver(b.batch(all...))
 	nothing := b.batch()
-	nothing.Columns = nil
+	nothing.Fields = nil
 	b.deliver(nothing)
 	b.see(all...)
 }
@@ -420,14 +421,14 @@ func recordsStayTheCallers(b *bench) {
 			b.Errorf("Deliver changed record %d to %s", i, r)
 		}
 	}
-	if !slices.Equal(batch.Columns, Columns) {
-		b.Errorf("Deliver changed the columns to %q", batch.Columns)
+	if !slices.Equal(batch.Fields, Fields) {
+		b.Errorf("Deliver changed the fields to %v", batch.Fields)
 	}
 	for i := range batch.Records {
 		batch.Records[i] = record("used again", nil)
 	}
-	for i := range batch.Columns {
-		batch.Columns[i] = "used again"
+	for i := range batch.Fields {
+		batch.Fields[i] = callsheet.Field{Name: "used again"}
 	}
 	b.see(all...)
 	more := records(1)
@@ -445,6 +446,12 @@ func invalidMode(b *bench) {
 	d := b.Delivery
 	d.Mode = "sideways"
 	b.expectFaults(d, "mode")
+}
+
+func invalidKey(b *bench) {
+	d := b.Delivery
+	d.Key = []string{""}
+	b.expectFaults(d, "key")
 }
 
 func invalidTargets(b *bench) {

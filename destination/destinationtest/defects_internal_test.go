@@ -96,6 +96,9 @@ func (d *sound) Validate(delivery callsheet.Delivery) error {
 	if delivery.Mode != "" && delivery.Mode != callsheet.Append {
 		refuse("mode", "must be \"append\"")
 	}
+	if len(delivery.Key) > 0 {
+		refuse("key", "must be empty")
+	}
 	return errors.Join(faults...)
 }
 
@@ -242,6 +245,19 @@ func replaces(when func(b callsheet.Batch) bool) wrap {
 	})
 }
 
+var sortsMembers = values(func(value any) any {
+	r, ok := value.(callsheet.Record)
+	if !ok {
+		return value
+	}
+	var members []extract.Value
+	for name, value := range r.All() {
+		members = append(members, extract.Value{Name: name, Value: value})
+	}
+	slices.SortFunc(members, func(a, b extract.Value) int { return strings.Compare(a.Name, b.Name) })
+	return extract.NewRecord(members...)
+})
+
 func asIs(d *sound) callsheet.Destination { return d }
 
 // Each has one defect, and the case that must find it.
@@ -273,30 +289,19 @@ var defects = []struct {
 		}
 		return value
 	})},
-	{"objects are sorted", "nested values", values(func(value any) any {
-		r, ok := value.(callsheet.Record)
-		if !ok {
-			return value
-		}
-		var members []extract.Value
-		for name, value := range r.All() {
-			members = append(members, extract.Value{Name: name, Value: value})
-		}
-		slices.SortFunc(members, func(a, b extract.Value) int { return strings.Compare(a.Name, b.Name) })
-		return extract.NewRecord(members...)
-	})},
+	{"objects are sorted", "nested values", sortsMembers},
 	{"strings are trimmed", "strings of all kinds", values(func(value any) any {
 		if s, ok := value.(string); ok {
 			return strings.TrimSpace(s)
 		}
 		return value
 	})},
-	{"only named columns are kept", "whole objects", batches(func(b *callsheet.Batch) {
+	{"only named fields are kept", "whole objects", batches(func(b *callsheet.Batch) {
 		for i, r := range b.Records {
 			var members []extract.Value
-			for _, name := range b.Columns {
-				value, _ := r.Get(name)
-				members = append(members, extract.Value{Name: name, Value: value})
+			for _, f := range b.Fields {
+				value, _ := r.Get(f.Name)
+				members = append(members, extract.Value{Name: f.Name, Value: value})
 			}
 			b.Records[i] = extract.NewRecord(members...)
 		}
@@ -397,6 +402,10 @@ var defects = []struct {
 	{"everything is refused", "valid delivery", validates(func(*sound, callsheet.Delivery) error { return errors.New("no") })},
 	{"every mode is taken", "invalid mode", validates(func(d *sound, delivery callsheet.Delivery) error {
 		delivery.Mode = ""
+		return d.Validate(delivery)
+	})},
+	{"every key is taken", "invalid key", validates(func(d *sound, delivery callsheet.Delivery) error {
+		delivery.Key = nil
 		return d.Validate(delivery)
 	})},
 	{"every target is taken", "invalid targets", validates(func(d *sound, delivery callsheet.Delivery) error {
@@ -503,6 +512,31 @@ func TestSuite_PassesWhatIsSound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			Run(t, func(t *testing.T) Harness { return harness(t, w) })
 		})
+	}
+}
+
+// A target that keeps what values mean, and not how they were spelled, declares it, and must keep every digit.
+func TestSuite_ByValue(t *testing.T) {
+	floats := values(func(value any) any {
+		if n, ok := value.(json.Number); ok {
+			f, _ := n.Float64()
+			return f
+		}
+		return value
+	})
+	for _, c := range []struct {
+		name, found string
+		wrap        wrap
+		byValue     bool
+		failures    bool
+	}{
+		{"members in another order", "nested values", sortsMembers, true, false},
+		{"members in another order, undeclared", "nested values", sortsMembers, false, true},
+		{"numbers through floats", "digits", floats, true, true},
+	} {
+		h := harness(t, c.wrap)
+		h.ByValue = c.byValue
+		assert.Equal(t, c.failures, len(judge(t, c.found, h).failures) > 0, c.name)
 	}
 }
 

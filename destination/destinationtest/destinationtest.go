@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -33,10 +34,17 @@ import (
 	"github.com/callsheet-go/callsheet/extract"
 )
 
-// Columns are the names in every record of the suite, in their order, for a Destination whose
-// target has to be made beforehand: a text, another text, a number of any size and precision, a
-// boolean, an object, a list. All but the first may be null.
-var Columns = []string{"id", "text", "number", "flag", "object", "list"}
+// Fields are in every record of the suite, in their order: for a Destination whose target has to be made
+// beforehand, or is made of them. All values but the first may be null;
+// the first is another one in each record of a target.
+var Fields = []callsheet.Field{
+	{Name: "id", Path: "$.id", Type: extract.String},
+	{Name: "text", Path: "$.text", Type: extract.String},
+	{Name: "number", Path: "$.number", Type: extract.Decimal}, // of any size and precision
+	{Name: "flag", Path: "$.flag", Type: extract.Boolean},
+	{Name: "object", Path: "$.object", Type: extract.JSON},
+	{Name: "list", Path: "$.list", Type: extract.JSON},
+}
 
 // A Harness is one Destination with an empty target, and a way to look at it.
 type Harness struct {
@@ -69,6 +77,9 @@ type Harness struct {
 	// Text: Read returns every value as the text of a cell: strings as they are, null as "", numbers by
 	// their digits, booleans as true and false, objects and lists as JSON.
 	Text bool
+	// ByValue: numbers and objects come back by what they mean and not as they were spelled: -0 is 0, 1e2 is 100, and
+	// the members of an object have any order. Every digit counts all the same.
+	ByValue bool
 	// NoNUL: strings cannot hold U+0000.
 	NoNUL bool
 	// Unordered: Read returns the records in any order.
@@ -120,7 +131,7 @@ func (b *bench) batch(records ...callsheet.Record) callsheet.Batch {
 		ScheduledAt: time.Unix(seconds, nanoseconds).UTC().Truncate(time.Microsecond),
 		Attempt:     1,
 		Fence:       1,
-		Columns:     slices.Clone(Columns),
+		Fields:      slices.Clone(Fields),
 		Records:     records,
 	}
 }
@@ -142,16 +153,16 @@ func records(n int) []callsheet.Record {
 	return all
 }
 
-// record returns a record with all Columns, of which values has some; the others are null.
+// record returns a record with all Fields, of which values has some; the others are null.
 func record(id string, values map[string]any) callsheet.Record {
 	values = maps.Clone(values)
 	if values == nil {
 		values = map[string]any{}
 	}
 	values["id"] = id
-	all := make([]extract.Value, len(Columns))
-	for i, name := range Columns {
-		all[i] = extract.Value{Name: name, Value: values[name]}
+	all := make([]extract.Value, len(Fields))
+	for i, f := range Fields {
+		all[i] = extract.Value{Name: f.Name, Value: values[f.Name]}
 	}
 	return extract.NewRecord(all...)
 }
@@ -201,6 +212,9 @@ func (b *bench) lines(records []callsheet.Record, written bool) []string {
 		if written && b.Text {
 			r = asText(r)
 		}
+		if b.ByValue {
+			r = byValue(r).(callsheet.Record)
+		}
 		line, err := r.AppendJSON(nil)
 		if err != nil {
 			b.Fatalf("record %d: %v", i, err)
@@ -208,6 +222,30 @@ func (b *bench) lines(records []callsheet.Record, written bool) []string {
 		all[i] = string(line)
 	}
 	return all
+}
+
+// byValue returns a value in the one spelling that all with its meaning have.
+func byValue(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if n, ok := new(big.Rat).SetString(string(v)); ok {
+			return n.RatString()
+		}
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = byValue(v[i])
+		}
+		return list
+	case callsheet.Record:
+		var members []extract.Value
+		for name, value := range v.All() {
+			members = append(members, extract.Value{Name: name, Value: byValue(value)})
+		}
+		slices.SortStableFunc(members, func(a, b extract.Value) int { return strings.Compare(a.Name, b.Name) })
+		return extract.NewRecord(members...)
+	}
+	return value
 }
 
 func asText(r callsheet.Record) callsheet.Record {

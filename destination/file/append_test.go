@@ -133,7 +133,7 @@ func TestAppend_EmptyBatchMakesTheFile(t *testing.T) {
 	b := batch("x.csv", "e1")
 	deliver(t, d, b)
 	assert.Equal(t, "", content(t, dir, "x.csv"), "no columns are known yet")
-	b.Columns, b.ExecutionID = []string{"b", "a"}, "e2"
+	b.Fields, b.ExecutionID = []callsheet.Field{{Name: "b"}, {Name: "a"}}, "e2"
 	deliver(t, d, b)
 	b.ExecutionID = "e3"
 	deliver(t, d, b)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,10 +18,13 @@ const maxHeader = 1 << 20 // bytes of a header line that is read back
 // csvColumns returns the columns of a file that this Batch begins: those it names, else the names in its
 // records in the order they come up. None is no fault: a later Batch names them.
 func csvColumns(b callsheet.Batch) []string {
-	if len(b.Columns) > 0 {
-		return slices.Clone(b.Columns)
-	}
 	var columns []string
+	for _, f := range b.Fields {
+		columns = append(columns, f.Name)
+	}
+	if len(columns) > 0 {
+		return columns
+	}
 	known := map[string]bool{}
 	for _, r := range b.Records {
 		for name := range r.All() {
@@ -42,9 +44,9 @@ func appendCSV(dst []byte, columns []string, b callsheet.Batch) ([]byte, error) 
 	for i, name := range columns {
 		place[name] = i
 	}
-	for _, name := range b.Columns {
-		if _, ok := place[name]; !ok {
-			return nil, unknownColumn(name, columns)
+	for _, f := range b.Fields {
+		if _, ok := place[f.Name]; !ok {
+			return nil, unknownColumn(f.Name, columns)
 		}
 	}
 	if len(columns) == 0 && len(b.Records) > 0 {

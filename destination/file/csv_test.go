@@ -70,7 +70,7 @@ func TestCSV_LaterBatchesFitTheHeader(t *testing.T) {
 	assert.Equal(t, want, content(t, dir, "x.csv"))
 
 	unknown := batch("x.csv", "e3", row("b", 4), row("b", 5, "c", 5))
-	for _, b := range []callsheet.Batch{unknown, {Delivery: unknown.Delivery, ExecutionID: "e4", Columns: []string{"a", "c"}}} {
+	for _, b := range []callsheet.Batch{unknown, {Delivery: unknown.Delivery, ExecutionID: "e4", Fields: []callsheet.Field{{Name: "a"}, {Name: "c"}}}} {
 		err := d.Deliver(t.Context(), b)
 		require.ErrorContains(t, err, `column "c" is not in the file's header (a,b)`)
 		assert.Equal(t, callsheet.ClassPermanent, callsheet.Classify(err), "another attempt meets the same header")
@@ -89,7 +89,7 @@ func TestDeliver_ValuesWithoutWordsLeaveNothing(t *testing.T) {
 	}
 	for name, b := range map[string]callsheet.Batch{
 		"records without any value": batch("empty.csv", "e", row()),
-		`column "a" comes twice`:    {Delivery: callsheet.Delivery{Target: "twice.csv"}, ExecutionID: "e", Columns: []string{"a", "a"}},
+		`column "a" comes twice`:    {Delivery: callsheet.Delivery{Target: "twice.csv"}, ExecutionID: "e", Fields: []callsheet.Field{{Name: "a"}, {Name: "a"}}},
 		"without an execution ID":   batch("x.csv", "", row("n", 1)),
 	} {
 		err := d.Deliver(t.Context(), b)

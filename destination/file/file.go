@@ -98,8 +98,8 @@ func (d *Destination) Close() error { return d.root.Close() }
 // Promise is [callsheet.ExactlyOnce].
 func (d *Destination) Promise() callsheet.Promise { return callsheet.ExactlyOnce }
 
-// Validate takes a target that names a file below the directory, with slashes, and the modes Append
-// and PerExecution. The rules for a target are part of the errors it returns.
+// Validate takes a target that names a file below the directory, with slashes, the modes Append
+// and PerExecution, and no key. The rules for a target are part of the errors it returns.
 func (d *Destination) Validate(delivery callsheet.Delivery) error {
 	_, err := parseTarget(delivery)
 	return err

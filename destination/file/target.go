@@ -56,6 +56,9 @@ func parseTarget(d callsheet.Delivery) (target, error) {
 	if t.mode != callsheet.Append && t.mode != callsheet.PerExecution {
 		refuse("mode", string(d.Mode), "must be \"append\" or \"per_execution\"")
 	}
+	if len(d.Key) > 0 {
+		refuse("key", strings.Join(d.Key, ", "), "must be empty: a file has no keys")
+	}
 	return t, errors.Join(faults...)
 }
 

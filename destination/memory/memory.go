@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/callsheet-go/callsheet"
@@ -35,18 +36,23 @@ func New() *Destination {
 // Promise is [callsheet.ExactlyOnce].
 func (d *Destination) Promise() callsheet.Promise { return callsheet.ExactlyOnce }
 
-// Validate takes every target and the modes Append and PerExecution. There is no difference between the
+// Validate takes every target, the modes Append and PerExecution, and no key. There is no difference between the
 // two here: Batches keep their execution's identity, so [Destination.Batches] tells them apart.
 func (d *Destination) Validate(delivery callsheet.Delivery) error {
+	var faults []error
+	refuse := func(field, value, rule string) {
+		ref := callsheet.Ref{Kind: callsheet.KindDelivery, ID: delivery.ID}
+		faults = append(faults, &callsheet.ValidationError{Ref: ref, Field: field, Value: value, Rule: rule})
+	}
 	switch delivery.Mode {
 	case "", callsheet.Append, callsheet.PerExecution:
-		return nil
+	default:
+		refuse("mode", string(delivery.Mode), "must be \"append\" or \"per_execution\"")
 	}
-	return errors.Join(&callsheet.ValidationError{
-		Ref:   callsheet.Ref{Kind: callsheet.KindDelivery, ID: delivery.ID},
-		Field: "mode", Value: string(delivery.Mode),
-		Rule: "must be \"append\" or \"per_execution\"",
-	})
+	if len(delivery.Key) > 0 {
+		refuse("key", strings.Join(delivery.Key, ", "), "must be empty: every record is added")
+	}
+	return errors.Join(faults...)
 }
 
 // Deliver keeps the Batch, unless the target has one of the same execution and chunk: then it
@@ -94,6 +100,6 @@ func (d *Destination) Batches(target string) []callsheet.Batch {
 
 // clone gives a Batch slices of its own. Records are immutable and shared.
 func clone(b callsheet.Batch) callsheet.Batch {
-	b.Columns, b.Records = slices.Clone(b.Columns), slices.Clone(b.Records)
+	b.Fields, b.Records = slices.Clone(b.Fields), slices.Clone(b.Records)
 	return b
 }

@@ -48,7 +48,7 @@ func cloneValue(v any) any {
 }
 
 func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
-	d.Labels = cloneMap(d.Labels)
+	d.Labels, d.Key = cloneMap(d.Labels), cloneSlice(d.Key)
 	return d
 }
 

@@ -39,7 +39,7 @@ func definitionCases() []testCase {
 		}.cases(),
 		kind[callsheet.Delivery, *callsheet.Delivery]{
 			callsheet.KindDelivery, callsheet.Store.Deliveries, newDelivery,
-			func(d *callsheet.Delivery) { d.Target, d.Mode = "other.jsonl", callsheet.PerExecution },
+			func(d *callsheet.Delivery) { d.Target, d.Mode, d.Key = "others", callsheet.Upsert, []string{"a", "b"} },
 		}.cases(),
 		kind[callsheet.Schedule, *callsheet.Schedule]{
 			callsheet.KindSchedule, callsheet.Store.Schedules, newFullSchedule,
