@@ -31,6 +31,8 @@ type node struct {
 	alarm     *alarm
 	leases    *leases
 	answering *underWay // calls of handle
+	claims    combiner[string, *Call]
+	finishes  combiner[Outcome, Finish]
 	findings  string    // what the monitor reported last; used by its job only
 }
 
@@ -39,6 +41,7 @@ func (s *scheduler) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(ErrStopping)
 	n := &node{scheduler: s, work: work, stopWork: stopWork, alarm: newAlarm(), leases: newLeases(), answering: newUnderWay()}
+	n.claims.call, n.finishes.call = n.claim, n.finishAll
 	if !s.node.CompareAndSwap(nil, n) {
 		return ErrRunning
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,20 +35,32 @@ func (n *node) handle(ctx context.Context, id string) {
 
 func (n *node) answer(ctx context.Context, id string) {
 	defer n.leases.expect(id)()
-	var calls []Call
 	asked := time.Now()
-	err := guard(func() (err error) {
-		calls, err = n.store.Claim(ctx, ClaimRequest{ExecutionIDs: []string{id}, Worker: n.workerName, Lease: n.lease})
-		return err
-	})
+	call, err := n.claims.do(ctx, id)
 	if err != nil {
 		n.log.WarnContext(ctx, "claim broke off, rings again", slog.String(keyExecution, id), slog.Any(keyError, err))
 		return
 	}
-	if len(calls) == 1 {
-		calls[0].Keep = n.keep
-		n.attempt(calls[0], workShare(n.lease)-time.Since(asked))
+	if call != nil {
+		call.Keep = n.keep
+		n.attempt(*call, workShare(n.lease)-time.Since(asked))
 	}
+}
+
+// claim claims executions, and returns for each its Call, or nil.
+func (n *node) claim(ctx context.Context, ids []string) ([]*Call, error) {
+	won, err := n.store.Claim(ctx, ClaimRequest{ExecutionIDs: ids, Worker: n.workerName, Lease: n.lease})
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]*Call, len(ids))
+	for i := range won {
+		// An ID that was rung for twice may stand there twice: one call, one worker.
+		if at := slices.Index(ids, won[i].Execution.ID); at >= 0 {
+			calls[at] = &won[i]
+		}
+	}
+	return calls, nil
 }
 
 // keep keeps an answer. A Store that cannot is no reason to give up what was fetched: should the delivery
@@ -199,19 +212,12 @@ func (n *node) finish(ctx context.Context, patience time.Duration, outcomes ...O
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for again := false; ; again = true {
-		var finishes []Finish
-		err := guard(func() (err error) {
-			finishes, err = n.store.Finish(ctx, outcomes)
-			return err
-		})
-		if err == nil && len(finishes) == len(outcomes) {
+		finishes, err := n.finishOnce(ctx, outcomes, again)
+		if err == nil {
 			if again {
 				n.lookUp(ctx, outcomes, finishes)
 			}
 			return finishes, nil
-		}
-		if err == nil {
-			return nil, fmt.Errorf("store answered %d outcomes of %d", len(finishes), len(outcomes))
 		}
 		timer := time.NewTimer(finishAgain)
 		select {
@@ -221,6 +227,29 @@ func (n *node) finish(ctx context.Context, patience time.Duration, outcomes ...O
 			return nil, err
 		}
 	}
+}
+
+// finishOnce writes outcomes: a single one together with those of other workers, unless that failed
+// before, lest one that the Store cannot take costs the others.
+func (n *node) finishOnce(ctx context.Context, outcomes []Outcome, again bool) (finishes []Finish, err error) {
+	if len(outcomes) == 1 && !again {
+		f, err := n.finishes.do(ctx, outcomes[0])
+		return []Finish{f}, err
+	}
+	err = guard(func() (err error) {
+		finishes, err = n.finishAll(ctx, outcomes)
+		return err
+	})
+	return finishes, err
+}
+
+// finishAll writes outcomes in one call.
+func (n *node) finishAll(ctx context.Context, outcomes []Outcome) ([]Finish, error) {
+	finishes, err := n.store.Finish(ctx, outcomes)
+	if err == nil && len(finishes) != len(outcomes) {
+		err = fmt.Errorf("store answered %d outcomes of %d", len(finishes), len(outcomes))
+	}
+	return finishes, err
 }
 
 // lookUp finds out whether outcomes that were refused had been written all the same, by an earlier
