@@ -11,26 +11,18 @@ import (
 // that catch up ([Execution.CatchesUp]); within each, the earlier scheduled comes first. What Execute
 // added waits for nobody, and everybody waits for it.
 //
-// up are the Schedule's executions that are running, or pending and not waiting, next is the first of those that
-// wait ([Execution.Before]), if any. Line returns those of them that change. A Store calls it, in
-// the same transaction, whenever one of a Schedule's executions came, ended or failed an attempt, and when Overlap was edited; with what it returns
-// applied, again, until it returns nothing.
-func (s Schedule) Line(up []Execution, next *Execution, now time.Time) []Execution {
+// busy says whether one of the Schedule's executions is [Execution.Busy]; up are the others that are open and do not
+// wait, next is the first of those that wait ([Execution.Before]), if any. Line returns those of them that change.
+// A Store calls it, in the same transaction, whenever one of a Schedule's executions came, ended or
+// failed an attempt, and when Overlap was edited; with what it returns applied, again, until it returns nothing.
+func (s Schedule) Line(busy bool, up []Execution, next *Execution, now time.Time) []Execution {
 	if s.Overlap == OverlapAllow {
 		if next == nil {
 			return nil
 		}
 		return []Execution{next.released(now)}
 	}
-	busy := false
-	line := make([]Execution, 0, len(up)+1)
-	for _, e := range up {
-		if e.State == StateRunning || e.Trigger == TriggerManual {
-			busy = true
-			continue
-		}
-		line = append(line, e)
-	}
+	line := slices.Clone(up)
 	if next != nil {
 		line = append(line, *next)
 	}
@@ -46,6 +38,10 @@ func (s Schedule) Line(up []Execution, next *Execution, now time.Time) []Executi
 	}
 	return changed
 }
+
+// Busy reports whether the execution, if it is open, is one that all others of its Schedule wait for, unless they
+// may overlap: it runs, or Execute added it.
+func (e Execution) Busy() bool { return e.State == StateRunning || e.Trigger == TriggerManual }
 
 // Before orders the executions of one Schedule as they stand in line: those that are due now
 // before those that catch up, the earlier scheduled first.

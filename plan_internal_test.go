@@ -287,8 +287,10 @@ func TestSchedule_Line(t *testing.T) {
 			if tc.next.ID != "" {
 				next = &tc.next
 			}
+			busy := slices.ContainsFunc(tc.up, Execution.Busy)
+			up := slices.DeleteFunc(tc.up, Execution.Busy)
 			var changes []string
-			for _, e := range minutely(func(s *Schedule) { s.Overlap = tc.overlap }).Line(tc.up, next, newYear) {
+			for _, e := range minutely(func(s *Schedule) { s.Overlap = tc.overlap }).Line(busy, up, next, newYear) {
 				changes = append(changes, strings.TrimSpace(e.ID+" "+e.Reason))
 				assert.Equal(t, e.Reason == ReasonWaits, e.Waits)
 				assert.Equal(t, !e.Waits, e.Claimable(newYear))

@@ -33,7 +33,7 @@ type node struct {
 	answering *underWay // calls of handle
 	claims    combiner[string, *Call]
 	finishes  combiner[Outcome, Finish]
-	findings  string    // what the monitor reported last; used by its job only
+	findings  string // what the monitor reported last; used by its job only
 }
 
 // Run implements Runner.

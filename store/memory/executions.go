@@ -35,10 +35,13 @@ type executions struct {
 	last *executionTree
 	// ready orders what is in due as pending by ReadySince.
 	ready *executionTree
-	// up and waiting order the open ones by (Schedule, place in line).
-	up, waiting *executionTree
 	// answered orders those that succeeded and whose answer is kept by (Schedule, ScheduledAt).
 	answered *executionTree
+	// busy, up and waiting order the open ones by (Schedule, place in line): those that others wait for, the
+	// others that do not wait, those that do.
+	busy, up, waiting *executionTree
+	// open counts each Schedule's open rows that do not catch up.
+	open map[string]callsheet.Open
 	// inState counts the rows in each state, runningBackfills those of them that come last.
 	inState          map[callsheet.State]int
 	runningBackfills int
@@ -58,7 +61,9 @@ func newExecutions() *executions {
 		due:      make(map[callsheet.State]*executionTree),
 		last:     newTree(byTime(dueTime(callsheet.StatePending))),
 		ready:    newTree(byTime(func(e *execution) time.Time { return e.ReadySince() })),
+		busy:     newTree(earlierInLine),
 		up:       newTree(earlierInLine),
+		open:     make(map[string]callsheet.Open),
 		waiting:  newTree(earlierInLine),
 		answered: newTree(earlierInHistory),
 		inState:  make(map[callsheet.State]int),
@@ -122,6 +127,7 @@ func (x *executions) remove(row *execution) {
 func (x *executions) enter(row *execution) {
 	x.inState[row.State]++
 	x.countEnded(row, 1)
+	x.countOpen(row, 1)
 	if row.State == callsheet.StateRunning && row.backfill() {
 		x.runningBackfills++
 	}
@@ -133,6 +139,7 @@ func (x *executions) enter(row *execution) {
 func (x *executions) leave(row *execution) {
 	x.inState[row.State]--
 	x.countEnded(row, -1)
+	x.countOpen(row, -1)
 	if row.State == callsheet.StateRunning && row.backfill() {
 		x.runningBackfills--
 	}
@@ -175,16 +182,37 @@ func (x *executions) countEnded(row *execution, by int) {
 func (x *executions) places(row *execution) []*executionTree {
 	places := append(x.placed[:0], x.timeline[row.State])
 	switch {
+	case row.State.Final():
+		return append(places, x.due[row.State])
 	case row.Waits:
 		return append(places, x.waiting)
-	case row.State == callsheet.StatePending && row.backfill():
-		return append(places, x.up, x.last)
-	case row.State == callsheet.StatePending:
-		return append(places, x.up, x.due[row.State], x.ready)
-	case row.State == callsheet.StateRunning:
-		return append(places, x.up, x.due[row.State])
+	case row.Busy():
+		places = append(places, x.busy)
+	default:
+		places = append(places, x.up)
 	}
-	return append(places, x.due[row.State])
+	switch {
+	case row.State == callsheet.StateRunning:
+		return append(places, x.due[row.State])
+	case row.backfill():
+		return append(places, x.last)
+	}
+	return append(places, x.due[row.State], x.ready)
+}
+
+func (x *executions) countOpen(row *execution, by int) {
+	if row.State.Final() || row.CatchesUp() {
+		return
+	}
+	open := x.open[row.Schedule]
+	if open.All += by; row.Waits {
+		open.Waiting += by
+	}
+	if open.All == 0 {
+		delete(x.open, row.Schedule)
+	} else {
+		x.open[row.Schedule] = open
+	}
 }
 
 // rung notes that the bell of a pending row that does not wait rings now, and again at next.
@@ -201,7 +229,7 @@ func (x *executions) rung(row *execution, next time.Time) {
 // clockSet moves what is measured from a moment on along with the clock, which was set by that much.
 func (x *executions) clockSet(by time.Duration) {
 	var rows []*execution
-	for _, tree := range [...]*executionTree{x.up, x.waiting} {
+	for _, tree := range [...]*executionTree{x.busy, x.up, x.waiting} {
 		tree.Ascend(func(row *execution) bool {
 			rows = append(rows, row)
 			return true
@@ -317,6 +345,11 @@ func (s *Store) settle(schedule *callsheet.Schedule, now time.Time) (released bo
 		if next == nil && (schedule.Overlap == callsheet.OverlapAllow || s.open(schedule.ID) == 1) {
 			break
 		}
+		busy := false
+		s.executions.inLine(s.executions.busy, schedule.ID, func(*execution) bool {
+			busy = true
+			return false
+		})
 		var up []callsheet.Execution
 		if schedule.Overlap != callsheet.OverlapAllow {
 			s.executions.inLine(s.executions.up, schedule.ID, func(row *execution) bool {
@@ -324,7 +357,7 @@ func (s *Store) settle(schedule *callsheet.Schedule, now time.Time) (released bo
 				return true
 			})
 		}
-		changed := schedule.Line(up, next, now)
+		changed := schedule.Line(busy, up, next, now)
 		if len(changed) == 0 {
 			break
 		}
@@ -390,33 +423,13 @@ func (s *Store) open(schedule string) int {
 // openOf returns the executions of the Schedule that are pending or running.
 func (s *Store) openOf(schedule string) []*execution {
 	rows := make([]*execution, 0, s.open(schedule))
-	for _, tree := range [...]*executionTree{s.executions.up, s.executions.waiting} {
+	for _, tree := range [...]*executionTree{s.executions.busy, s.executions.up, s.executions.waiting} {
 		s.executions.inLine(tree, schedule, func(row *execution) bool {
 			rows = append(rows, row)
 			return true
 		})
 	}
 	return rows
-}
-
-// ahead counts what a planner has to know of the Schedule's open executions.
-func (s *Store) ahead(schedule string) (open callsheet.Open) {
-	if s.open(schedule) == 0 {
-		return open
-	}
-	count := func(n *int) func(*execution) bool {
-		return func(row *execution) bool {
-			if row.CatchesUp() {
-				return false // and so do all behind it
-			}
-			*n++
-			return true
-		}
-	}
-	s.executions.inLine(s.executions.waiting, schedule, count(&open.Waiting))
-	open.All = open.Waiting
-	s.executions.inLine(s.executions.up, schedule, count(&open.All))
-	return open
 }
 
 // inLine visits the rows of a Schedule in one of the trees that are in the order of the line.

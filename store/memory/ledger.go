@@ -267,7 +267,7 @@ func (s *Store) tooMany(keep map[callsheet.State]int, limit int) []*execution {
 // referenced returns what tells whether a row has to stay, because something refers to it.
 func (s *Store) referenced() func(*execution) bool {
 	used := make(map[string]bool)
-	for _, tree := range [...]*executionTree{s.executions.up, s.executions.waiting} {
+	for _, tree := range [...]*executionTree{s.executions.busy, s.executions.up, s.executions.waiting} {
 		tree.Ascend(func(row *execution) bool {
 			used[row.AnswerOf] = true
 			return true

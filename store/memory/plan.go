@@ -22,7 +22,7 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 	decisions := make([]callsheet.Decision, len(due))
 	inserts := 0
 	for i, row := range due {
-		decisions[i] = p.Decide(callsheet.Due{Schedule: *row, Open: s.ahead(row.ID), Now: now})
+		decisions[i] = p.Decide(callsheet.Due{Schedule: *row, Open: s.executions.open[row.ID], Now: now})
 		if err := s.takenID(decisions[i].Executions); err != nil {
 			return result, err
 		}
