@@ -15,6 +15,8 @@ type BackfillReport struct {
 	Planned int // executions that are to run
 	// Left are occurrences that have an execution already, whatever became of it.
 	Left int
+	// Due are occurrences that have fallen due and that the planner, or Resume, has yet to come to. They are its.
+	Due int
 }
 
 // Backfill implements Controller.
@@ -23,29 +25,18 @@ func (s *scheduler) Backfill(ctx context.Context, id string, from, to time.Time)
 	if err := checkRange(from, to); err != nil {
 		return report, fmt.Errorf("backfill schedule %q: %w", id, err)
 	}
-	written, err := s.store.Backfill(ctx, id, from, to, func(sch Schedule, there []Execution, now time.Time) ([]Execution, error) {
-		switch {
-		case sch.Disabled:
-			return nil, &ConflictError{Ref{KindSchedule, id}, "is disabled; enable it to backfill it"}
-		case sch.Type == TypeManual:
-			return nil, &ConflictError{Ref{KindSchedule, id}, "is manual and has no occurrences; Execute it"}
-		}
-		times, err := sch.timing(s.crons.get)
+	request := BackfillRequest{Schedule: id, From: from, To: to}
+	request.Decide = func(sch Schedule, there []Execution, now time.Time) ([]Execution, error) {
+		b, err := s.newBackfill(sch, from, to, now)
 		if err != nil {
 			return nil, err
 		}
-		// What comes later is the planner's.
-		until := earlier(to, sch.PlannedUntil.Add(instant))
-		n := times.Count(from.Add(-instant), until.Add(-instant))
-		if n > maxBackfill {
-			return nil, &ValidationError{Field: "to", Value: to.Format(time.RFC3339),
-				Rule: fmt.Sprintf("must be earlier: there are %d occurrences since %s, and at most %d are backfilled at a time", n, from.Format(time.RFC3339), maxBackfill)}
-		}
-		b := backfill{sch: sch, times: times, from: from, until: until, now: now}
 		changes := b.plan(there)
-		report.Left = n - b.planned
+		n := b.times.Count(b.from.Add(-instant), b.until.Add(-instant))
+		report.Left, report.Due = n-b.planned, b.due
 		return changes, nil
-	})
+	}
+	written, err := s.store.Backfill(ctx, request)
 	if err != nil {
 		return BackfillReport{}, fmt.Errorf("backfill schedule %q: %w", id, err)
 	}
@@ -55,9 +46,34 @@ func (s *scheduler) Backfill(ctx context.Context, id string, from, to time.Time)
 		}
 	}
 	s.log.InfoContext(ctx, "backfill planned", slog.String(keySchedule, id), slog.Time("from", from), slog.Time("to", to),
-		slog.Int("executions", report.Planned), slog.Int("left", report.Left))
+		slog.Int("executions", report.Planned), slog.Int("left", report.Left), slog.Int("due", report.Due))
 	s.wakeAt(now())
 	return report, nil
+}
+
+// newBackfill returns the backfill of what lies in the past of a time, or says why there can be none.
+func (s *scheduler) newBackfill(sch Schedule, from, to, now time.Time) (*backfill, error) {
+	switch {
+	case sch.Disabled:
+		return nil, &ConflictError{Ref{KindSchedule, sch.ID}, "is disabled; enable it to backfill it"}
+	case sch.Type == TypeManual:
+		return nil, &ConflictError{Ref{KindSchedule, sch.ID}, "is manual and has no occurrences; Execute it"}
+	}
+	times, err := sch.timing(s.crons.get)
+	if err != nil {
+		return nil, err
+	}
+	past := earlier(to, now.Add(-sch.delay()).Add(instant))
+	until := past
+	if !sch.spent() { // the planner comes to what is later
+		until = earlier(until, sch.PlannedUntil.Add(instant))
+	}
+	if n := times.Count(from.Add(-instant), until.Add(-instant)); n > maxBackfill {
+		return nil, &ValidationError{Field: "to", Value: to.Format(time.RFC3339),
+			Rule: fmt.Sprintf("must be earlier: there are %d occurrences since %s, and at most %d are backfilled at a time", n, from.Format(time.RFC3339), maxBackfill)}
+	}
+	due := times.Count(later(from, until).Add(-instant), past.Add(-instant))
+	return &backfill{sch: sch, times: times, from: from, until: until, now: now, due: due}, nil
 }
 
 // A backfill finds what is to be written so that every occurrence from from to before until that has not
@@ -68,6 +84,7 @@ type backfill struct {
 	from, until time.Time
 	now         time.Time
 	planned     int
+	due         int // occurrences after until
 }
 
 // plan returns the executions to write, given those that are there. Rows of skipped occurrences become those of their
@@ -98,7 +115,7 @@ func (b *backfill) plan(there []Execution) []Execution {
 			e.ScheduledAt = t.UTC()
 		case !ok:
 			e = newExecution(b.sch, t, TriggerBackfill, b.now)
-		case e.State == StateSkipped:
+		case e.State == StateSkipped || e.State == StateCancelled && len(e.Attempts) == 0:
 			e = e.takenUp(b.sch.MaxAttempts(), b.now)
 		default:
 			continue
@@ -141,7 +158,7 @@ func (b *backfill) divide(e Execution) (rest []Execution, free Execution) {
 	return rest, free
 }
 
-// takenUp returns a skipped occurrence as one that is to be run after all.
+// takenUp returns an occurrence that was not run, and not begun, as one that is to be run after all.
 func (e Execution) takenUp(maxAttempts int, now time.Time) Execution {
 	e.State, e.Reason, e.Error = StatePending, "", ""
 	e.Trigger, e.MaxAttempts = TriggerBackfill, maxAttempts

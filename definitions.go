@@ -252,6 +252,7 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 		slog.Int("extracts", len(sheet.Extracts)), slog.Int("deliveries", len(sheet.Deliveries)),
 		slog.Int("schedules", len(sheet.Schedules)), slog.Time(keyNext, first))
 	s.wakeAt(first)
+	s.wakeAt(now()) // what waited may have been released by an edit
 	return nil
 }
 

@@ -238,10 +238,10 @@ func (e Execution) Claimable(now time.Time) bool {
 
 // ReadySince is when a pending execution could first be claimed, since it is pending.
 func (e Execution) ReadySince() time.Time {
-	if e.NotBefore.After(e.CreatedAt) {
-		return e.NotBefore
+	if e.NotBefore.IsZero() {
+		return e.CreatedAt
 	}
-	return e.CreatedAt
+	return e.NotBefore
 }
 
 // Claimed returns the execution in the hands of worker until now + lease.

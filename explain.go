@@ -23,29 +23,87 @@ func (s *scheduler) Explain(ctx context.Context, id string, from, to time.Time) 
 	if err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
-	to = view.cut(from, to)
-	rows, err := s.rows(ctx, id, from, to)
+	all, done, err := s.recorded(ctx, view, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("explain schedule %q: %w", id, err)
 	}
-	var all []Occurrence
-	for _, e := range rows {
-		all = append(all, view.recorded(e))
-	}
-	// What comes after PlannedUntil has no rows yet, but for what was edited since.
-	left := sch.left()
-	t := later(sch.PlannedUntil, from.Add(-instant))
-	for t = view.times.Next(t); left > 0 && !t.IsZero() && t.Before(to) && len(all) < maxExplained; t = view.times.Next(t) {
-		o, err := view.coming(t)
+	if done {
+		coming, err := view.unrecorded(from, to, maxExplained-len(all))
 		if err != nil {
 			return nil, fmt.Errorf("explain: %w", err)
 		}
-		if all = append(all, o); o.Outlook != OutlookBlackout {
+		has := map[time.Time]bool{}
+		for _, o := range all {
+			has[o.At.UTC()] = true
+		}
+		for _, o := range coming {
+			if !has[o.At.UTC()] { // a clock that was set may have planned it already
+				all = append(all, o)
+			}
+		}
+		slices.SortStableFunc(all, func(a, b Occurrence) int { return a.At.Compare(b.At) })
+	}
+	return all, nil
+}
+
+// recorded returns the occurrences that have rows, earliest first, and whether those are all.
+func (s *scheduler) recorded(ctx context.Context, view outlook, from, to time.Time) (all []Occurrence, done bool, err error) {
+	gaps, err := s.store.Gaps(ctx, view.sch.ID, from)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range gaps {
+		all = append(all, view.recorded(e))
+	}
+	q := ExecutionQuery{Schedule: view.sch.ID, From: from, To: to, EarliestFirst: true, Limit: maxPageSize}
+	for {
+		page, err := s.store.Executions(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, e := range page.Items {
+			if e.Trigger != TriggerSchedule && e.Trigger != TriggerBackfill {
+				continue
+			}
+			if all = append(all, view.recorded(e)); len(all) == maxExplained {
+				return all, false, nil
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			return all, true, nil
+		}
+	}
+}
+
+// unrecorded returns up to limit occurrences from the one time to before the other that have no rows yet.
+func (v outlook) unrecorded(from, to time.Time, limit int) ([]Occurrence, error) {
+	var all []Occurrence
+	now := v.now.Add(-v.sch.delay())
+	due := dueBetween(v.times, v.sch.PlannedUntil, now)
+	left := v.sch.left()
+	wanted := v.sch.wanted(due, v.times, now)
+	firstWanted := due.next
+	if len(wanted) > 0 {
+		firstWanted = wanted[0]
+	}
+	if v.sch.MaxRuns > 0 && from.After(v.sch.PlannedUntil) {
+		// Blackouts aside: what comes before from has its share of the runs.
+		left -= int64(v.times.Count(later(v.sch.PlannedUntil, firstWanted.Add(-instant)), from.Add(-instant)))
+	}
+	t := later(v.sch.PlannedUntil, from.Add(-instant))
+	for t = v.times.Next(t); left > 0 && !t.IsZero() && t.Before(to) && len(all) < limit; t = v.times.Next(t) {
+		o, err := v.coming(t)
+		if err != nil {
+			return nil, err
+		}
+		if o.Outlook == OutlookDue && (firstWanted.IsZero() || t.Before(firstWanted)) {
+			o.Outlook = OutlookMissed
+		}
+		if all = append(all, o); o.Outlook != OutlookBlackout && o.Outlook != OutlookMissed {
 			left--
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Occurrence) int { return a.At.Compare(b.At) })
-	return all[:min(len(all), maxExplained)], nil
+	return all, nil
 }
 
 func checkRange(from, to time.Time) error {
@@ -53,48 +111,4 @@ func checkRange(from, to time.Time) error {
 		return &ValidationError{Field: "to", Value: to.Format(time.RFC3339), Rule: "must be after from (" + from.Format(time.RFC3339) + ")"}
 	}
 	return nil
-}
-
-// cut returns the end of a time from from on that has no more occurrences than are listed.
-func (v outlook) cut(from, to time.Time) time.Time {
-	if v.times.Count(from.Add(-instant), to) <= maxExplained {
-		return to
-	}
-	t := from.Add(-instant)
-	for range maxExplained {
-		t = v.times.Next(t)
-	}
-	return earlier(to, t.Add(instant))
-}
-
-// rows returns the executions of occurrences from the one time to before the other, earliest first, and before
-// them the gap that reaches into it.
-func (s *scheduler) rows(ctx context.Context, id string, from, to time.Time) ([]Execution, error) {
-	var rows []Execution
-	q := ExecutionQuery{Schedule: id, From: from, To: to, Limit: maxPageSize}
-	for {
-		page, err := s.store.Executions(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range page.Items {
-			if e.Trigger == TriggerSchedule || e.Trigger == TriggerBackfill {
-				rows = append(rows, e)
-			}
-		}
-		if q.After = page.Next; q.After == "" {
-			break
-		}
-	}
-	before, err := s.store.Executions(ctx, ExecutionQuery{Schedule: id, States: []State{StateSkipped}, To: from, Limit: 1})
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range before.Items {
-		if e.Gap != nil && !e.Gap.Last.Before(from) {
-			rows = append(rows, e)
-		}
-	}
-	slices.Reverse(rows)
-	return rows, nil
 }

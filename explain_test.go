@@ -29,6 +29,7 @@ func TestExplain_WhatHappenedAndWhatWill(t *testing.T) {
 		time.Sleep(21 * time.Minute)
 		_, err := sched.Execute(t.Context(), "s")
 		require.NoError(t, err)
+		synctest.Wait()
 		stop()
 		time.Sleep(40 * time.Minute)
 		start(t, sched)

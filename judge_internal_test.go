@@ -22,9 +22,11 @@ func TestJudge(t *testing.T) {
 		return &fetch.Error{Kind: fetch.KindStatus, Status: 429, RetryAfter: wait}
 	}
 	old := attempt(1)
-	old.CreatedAt = now.Add(-MaxThrottled)
+	old.Attempts = []Attempt{{Class: ClassThrottled, StartedAt: now.Add(-MaxThrottled)}}
 	longThrottled := attempt(1)
-	longThrottled.Attempts = []Attempt{{Class: ClassThrottled}, {Class: ClassThrottled}}
+	longThrottled.CreatedAt = now.Add(-2 * MaxThrottled) // it was not throttled all the time
+	longThrottled.Attempts = []Attempt{{Class: ClassTransient, StartedAt: now.Add(-MaxThrottled)},
+		{Class: ClassThrottled, StartedAt: now.Add(-time.Hour)}, {Class: ClassThrottled, StartedAt: now.Add(-time.Minute)}}
 	for _, tc := range []struct {
 		name    string
 		e       Execution

@@ -40,8 +40,10 @@ func (s Schedule) Line(busy bool, up []Execution, next *Execution, now time.Time
 }
 
 // Busy reports whether the execution, if it is open, is one that all others of its Schedule wait for, unless they
-// may overlap: it runs, or Execute added it.
-func (e Execution) Busy() bool { return e.State == StateRunning || e.Trigger == TriggerManual }
+// may overlap: it runs, or Execute added it and nobody had to Retry it.
+func (e Execution) Busy() bool {
+	return e.State == StateRunning || e.Trigger == TriggerManual && !e.CatchesUp()
+}
 
 // Before orders the executions of one Schedule as they stand in line: those that are due now
 // before those that catch up, the earlier scheduled first.

@@ -34,7 +34,8 @@ type Outlook string
 
 const (
 	OutlookRecorded Outlook = "recorded" // it has an Execution, which says what happened
-	OutlookDue      Outlook = "due"      // it has come; the next planning pass decides
+	OutlookDue      Outlook = "due"      // it has come, and the next planning pass decides
+	OutlookMissed   Outlook = "missed"   // it has come, and Misfire will not have it run
 	OutlookRuns     Outlook = "runs"     // it is coming, and will be planned
 	OutlookBlackout Outlook = "blackout" // it is coming, and will be skipped: it falls into a blackout
 	OutlookPaused   Outlook = "paused"   // it comes to nothing if the pause lasts until then; see OnResume
@@ -47,6 +48,16 @@ func (o Occurrence) MarshalJSON() ([]byte, error) {
 		plain
 		Jitter durationText `json:"jitter,omitzero"`
 	}{plain(o), durationText(o.Jitter)})
+}
+
+// UnmarshalJSON reads Jitter as text ("30s").
+func (o *Occurrence) UnmarshalJSON(b []byte) error {
+	type plain Occurrence
+	v := struct {
+		*plain
+		Jitter *durationText `json:"jitter"`
+	}{(*plain)(o), (*durationText)(&o.Jitter)}
+	return json.Unmarshal(b, &v)
 }
 
 // String is the occurrence as a line for people, such as

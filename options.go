@@ -138,7 +138,7 @@ func WithPipeline(wrap func(next Pipeline) Pipeline) Option {
 
 // WithObserver has f called with every execution after each of its attempts was recorded, and
 // when it ends without one (skipped, cancelled, lost); not with those that a Schedule takes with it
-// when it is deleted. f is called from many goroutines at once and holds up the worker that calls
+// when it is edited or deleted. f is called from many goroutines at once and holds up the worker that calls
 // it; a panic of f is logged and changes nothing.
 func WithObserver(f func(ctx context.Context, e Execution)) Option {
 	return func(s *settings) error {

@@ -30,7 +30,7 @@ func (s *scheduler) Plan(ctx context.Context) (PlanReport, error) {
 		}
 		s.planned(ctx, result, &report)
 		report.Wake = result.Wake
-		if result.Schedules < planBatch {
+		if !result.More {
 			break
 		}
 	}
@@ -142,7 +142,7 @@ func (p *planner) decide(due Due) Decision {
 	if err != nil {
 		// Nobody knows when it would be due next. It takes a person to put that right, and Resume.
 		sch := due.Schedule
-		e := newExecution(sch, sch.NextExecutionAt, TriggerSchedule, due.Now).skipped(ReasonUnplannable, nil)
+		e := newExecution(sch, sch.NextExecutionAt.Add(-sch.delay()), TriggerSchedule, due.Now).skipped(ReasonUnplannable, nil)
 		e.Error = err.Error()
 		return Decision{Executions: []Execution{e}, State: sch.Paused(ReasonUnplannable+": "+e.Error, due.Now)}
 	}
@@ -159,6 +159,9 @@ func (p *planner) plan(due Due) (Decision, error) {
 	delay := sch.delay()
 	now := due.Now.Add(-delay)
 	o := p.dueTimes(sch, times, now)
+	if !o.next.IsZero() && !o.next.After(sch.PlannedUntil) {
+		return Decision{}, fmt.Errorf("the occurrence after %s is %s", sch.PlannedUntil.Format(time.RFC3339), o.next.Format(time.RFC3339))
+	}
 	d := Decision{State: sch.ScheduleState}
 	d.State.NextExecutionAt = time.Time{}
 	if !o.next.IsZero() {
@@ -199,9 +202,6 @@ func (p *planner) plan(due Due) (Decision, error) {
 		}
 		d.Executions = append(d.Executions, e)
 	}
-	if sch.MaxRuns > 0 && runs >= sch.MaxRuns {
-		d.State.NextExecutionAt = time.Time{}
-	}
 	return d, nil
 }
 
@@ -216,7 +216,7 @@ func (d *Decision) overlapping(e Execution, overlap Overlap, open Open) Executio
 		}
 	case OverlapCancelPrevious:
 		d.Cancel = func(earlier Execution) string {
-			if earlier.CatchesUp() {
+			if earlier.CatchesUp() || earlier.ScheduledAt.Equal(e.ScheduledAt) {
 				return ""
 			}
 			return ReasonOvertaken

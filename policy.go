@@ -3,8 +3,9 @@ package callsheet
 // Overlap says what becomes of an occurrence that falls due while an earlier execution of its
 // Schedule is pending or running. Executions that wait for a retry are pending.
 //
-// What Backfill plans and Retry takes up again is no earlier execution: an occurrence is never lost
-// for it, and at most waits for the one that is running. What Execute adds is one.
+// What Backfill plans and Retry takes up again is no earlier execution: an occurrence goes before
+// it, and at most waits for the one that is running. While it waits it is open itself, and Overlap says
+// what of the next. What Execute adds is an earlier execution.
 type Overlap string
 
 const (

@@ -74,13 +74,13 @@ func TestOverlap(t *testing.T) {
 		ledger  []string
 	}{
 		{callsheet.OverlapSkip,
-			[]string{"1:00: 1:00-2:30", "3:00: 3:00-4:30"},
+			[]string{"1:00: 1:00-2:25", "3:00: 3:00-4:25"},
 			[]string{"1:00 succeeded", "2:00 skipped: overlap", "3:00 succeeded", "4:00 skipped: overlap"}},
 		{callsheet.OverlapQueueOne, // the one at 3:00 finds one that waits no more, at 4:00 too
-			[]string{"1:00: 1:00-2:30", "2:00: 2:30-4:00"},
+			[]string{"1:00: 1:00-2:25", "2:00: 2:25-3:50"},
 			[]string{"1:00 succeeded", "2:00 succeeded", "3:00 running", "4:00 pending: waits"}},
 		{callsheet.OverlapAllow,
-			[]string{"1:00: 1:00-2:30", "2:00: 2:00-3:30", "3:00: 3:00-4:30"},
+			[]string{"1:00: 1:00-2:25", "2:00: 2:00-3:25", "3:00: 3:00-4:25"},
 			[]string{"1:00 succeeded", "2:00 succeeded", "3:00 succeeded", "4:00 running"}},
 		{callsheet.OverlapCancelPrevious,
 			[]string{"1:00: 1:00-2:00 stopped", "2:00: 2:00-3:00 stopped", "3:00: 3:00-4:00 stopped"},
@@ -88,7 +88,7 @@ func TestOverlap(t *testing.T) {
 	} {
 		t.Run(string(tc.overlap), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := &diary{took: 90 * time.Second, begin: time.Now()}
+				d := &diary{took: 85 * time.Second, begin: time.Now()}
 				sched := newScheduler(t, d.work)
 				define(t, sched, callsheet.Schedule{ID: "s", Cron: "* * * * *", Overlap: tc.overlap})
 				start(t, sched)

@@ -270,20 +270,24 @@ func (s Schedule) Defined(now time.Time) ScheduleState {
 
 // Edited returns what becomes of the Schedule that takes the place of before. Where its times were
 // edited, what was pending of the old ones is superseded, and so is what was due and not planned yet; the new
-// ones count from now. An edit of anything else changes nothing that has been or will be planned.
+// ones count from now. An edit of anything else leaves what is pending and what is due as it was, but for a
+// MaxRuns that is reached thereby.
 func (s Schedule) Edited(before Schedule, now time.Time) Decision {
 	d := Decision{State: before.ScheduleState}
+	s.ScheduleState = before.ScheduleState
 	edited := !s.sameTimes(before)
-	if edited {
+	if edited || s.spent() {
 		reason := ReasonSuperseded
 		if before.Status == StatusPaused {
 			reason = ReasonPaused
 		}
 		d.Executions = before.unplanned(reason, now)
+	}
+	if edited {
 		d.Cancel = superseded
 	}
-	if edited || before.spent() { // of a schedule that was spent nothing has fallen due since
-		d.State.PlannedUntil = later(before.PlannedUntil, now.Add(-min(s.delay(), before.delay())))
+	if edited || s.spent() || before.spent() { // of a schedule that was spent nothing has fallen due since
+		d.State.PlannedUntil = before.accounted(now, now.Add(-min(s.delay(), before.delay())))
 	}
 	if edited && s.Type == TypeOnce && !(before.Type == TypeOnce && before.StartAt.Equal(s.StartAt)) {
 		d.State.PlannedUntil = earlier(d.State.PlannedUntil, s.StartAt.Add(-time.Microsecond)) // also one that has passed is a new one
@@ -292,12 +296,32 @@ func (s Schedule) Edited(before Schedule, now time.Time) Decision {
 	return d
 }
 
+// Counted returns the state st, which a planner decided on, with the executions that are to run
+// counted. When MaxRuns is reached there is no next.
+func (s Schedule) Counted(st ScheduleState, executions int) ScheduleState {
+	st.Runs += int64(executions)
+	s.ScheduleState = st
+	if s.spent() {
+		st.NextExecutionAt = time.Time{}
+	}
+	return st
+}
+
 // spent reports whether the Schedule has had all its runs.
 func (s Schedule) spent() bool { return s.MaxRuns > 0 && s.Runs >= s.MaxRuns }
 
-// superseded says which open executions go with the times they were made by.
+// accounted is up to when occurrences are accounted for where all have been that were due. If it was ahead of now
+// the clock was wrong then.
+func (s ScheduleState) accounted(now, due time.Time) time.Time {
+	if s.PlannedUntil.After(now) {
+		return due
+	}
+	return later(s.PlannedUntil, due)
+}
+
+// superseded says which open executions go with the times they were made by. What somebody asked for stays.
 func superseded(e Execution) string {
-	if e.State == StatePending && (e.Trigger == TriggerSchedule || e.Trigger == TriggerBackfill) {
+	if e.State == StatePending && e.Trigger == TriggerSchedule && !e.CatchesUp() {
 		return ReasonSuperseded
 	}
 	return ""
@@ -324,9 +348,9 @@ func (s ScheduleState) Paused(reason string, now time.Time) ScheduleState {
 // A Schedule that was planned ahead by a clock that was wrong goes on from now.
 func (s Schedule) Resumed(now time.Time) Decision {
 	d := Decision{State: s.ScheduleState}
-	if due := now.Add(-s.delay()); s.OnResume != ResumeMisfire || s.PlannedUntil.After(due) {
+	if s.OnResume != ResumeMisfire || s.PlannedUntil.After(now) {
 		d.Executions = s.unplanned(ReasonPaused, now)
-		d.State.PlannedUntil = due
+		d.State.PlannedUntil = s.accounted(now, now.Add(-s.delay()))
 	}
 	d.State.Status, d.State.PauseReason, d.State.PausedAt = StatusActive, "", time.Time{}
 	d.State.ConsecutiveFailures, d.State.FailingSince = 0, time.Time{}

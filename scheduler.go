@@ -51,7 +51,7 @@ type Controller interface {
 	Pause(ctx context.Context, scheduleID, reason string) (Schedule, error)
 
 	// Resume ends a pause. What fell due meanwhile is not run, and recorded as one row, unless the schedule's OnResume
-	// says otherwise; the next occurrence is the first after now. Failures in a row count
+	// says otherwise; the next occurrence is the first that falls due after now. Failures in a row count
 	// from zero. A schedule that is not paused is returned as it is.
 	Resume(ctx context.Context, scheduleID string) (Schedule, error)
 
@@ -63,9 +63,9 @@ type Controller interface {
 	Execute(ctx context.Context, scheduleID string) (Execution, error)
 
 	// Backfill plans the past occurrences of a schedule from the one time to before the other that have not been run: those
-	// that were skipped, for whatever reason, and those from before it was there. One that has an
+	// that were skipped, for whatever reason, or cancelled before they began, and those from before it was there. One that has an
 	// execution already is left alone, so that nothing is run twice. Blackouts and MaxRuns are not looked at. Backfilled executions
-	// come after all other work, on half of the workers at most, and one at a time unless the schedule's Overlap allows
+	// come after all other work, no more of them at once than half of a node's workers, and one at a time unless the schedule's Overlap allows
 	// more. A disabled or a manual schedule is a [*ConflictError], more than 10,000 occurrences
 	// are a [*ValidationError].
 	Backfill(ctx context.Context, scheduleID string, from, to time.Time) (BackfillReport, error)

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"iter"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/callsheet-go/callsheet"
@@ -125,8 +126,11 @@ func (s *simulation) policies(sch *callsheet.Schedule) {
 	if s.random.IntN(4) == 0 {
 		sch.Blackouts = []callsheet.Blackout{{Cron: pick(s, "0 22 * * 5", "0 2 * * *", "0 0 1 */2 *"), For: pick(s, time.Hour, 58*time.Hour)}}
 	}
-	if sch.MaxRuns = 0; s.random.IntN(5) == 0 {
+	switch sch.MaxRuns = 0; {
+	case s.random.IntN(5) == 0:
 		sch.MaxRuns = sch.Runs + 1 + s.random.Int64N(50)
+	case s.random.IntN(20) == 0 && sch.Runs > 0:
+		sch.MaxRuns = sch.Runs
 	}
 }
 
@@ -236,23 +240,35 @@ func (s *simulation) resume() {
 
 // oneRow checks that all that is due has one row, with a reason.
 func (s *simulation) oneRow(m *model, reason string, until time.Time) {
-	if len(m.due) > 0 && !(m.MaxRuns > 0 && m.runs >= m.MaxRuns) {
+	n := 0
+	if !m.spent() {
+		n = len(m.due)
+	}
+	if n == 0 && !m.written.Equal(s.now()) {
+		last, err := s.store.Executions(s.t.Context(), callsheet.ExecutionQuery{Schedule: m.ID, States: []callsheet.State{callsheet.StateSkipped}, Limit: 1})
+		require.NoError(s.t, err)
+		require.False(s.t, len(last.Items) == 1 && last.Items[0].CreatedAt.Equal(s.now()) && last.Items[0].Reason == reason,
+			"seed %d at %s: %s: nothing was due", s.seed, s.now(), m)
+	} else if n > 0 {
 		page, err := s.store.Executions(s.t.Context(), callsheet.ExecutionQuery{Schedule: m.ID, From: m.due[0], To: m.due[0].Add(time.Microsecond)})
 		require.NoError(s.t, err)
 		require.Len(s.t, page.Items, 1, "seed %d at %s: %s: %s", s.seed, s.now(), m, gapOf(m.due, reason))
 		e := page.Items[0]
 		require.Equal(s.t, reason, e.Reason, "seed %d at %s: %s", s.seed, s.now(), m)
+		m.written = s.now()
 		require.Equal(s.t, callsheet.Gap{First: m.due[0], Last: m.due[len(m.due)-1], Count: len(m.due)}, *e.Gap, "seed %d at %s: %s", s.seed, s.now(), m)
 	}
-	s.accounted(m, until)
+	s.accounted(m, n, until)
 }
 
 func (s *simulation) edit(m *model, times bool) {
 	ctx, now := s.t.Context(), s.now()
+	if m.until.After(now) {
+		return // the clock was set back; an edit would have the schedule go on from now
+	}
 	s.advance(m, now)
 	sch, err := s.sched.Schedules().Get(ctx, m.ID)
 	require.NoError(s.t, err)
-	before := m.delay
 	if times {
 		s.times(&sch)
 		sch.Disabled = s.random.IntN(4) == 0
@@ -260,27 +276,29 @@ func (s *simulation) edit(m *model, times bool) {
 	if s.policies(&sch); !times {
 		sch.Labels = map[string]string{"edited": fmt.Sprint(now)}
 	}
-	spent := m.MaxRuns > 0 && m.runs >= m.MaxRuns
 	old := m.Schedule
+	wasSpent, wasDelay := m.spent(), m.delay
 	after, err := s.sched.Schedules().Update(ctx, sch)
 	require.NoError(s.t, err)
 	edited := after.Type != old.Type || after.Cron != old.Cron || after.Zone != old.Zone || after.Every != old.Every ||
 		!after.StartAt.Equal(old.StartAt) || !after.EndAt.Equal(old.EndAt) || after.Disabled != old.Disabled
+	isSpent := after.MaxRuns > 0 && m.runs >= after.MaxRuns
 	s.jitter(m, after)
-	if edited {
+	if edited || isSpent && !wasSpent {
 		reason := callsheet.ReasonSuperseded
 		if m.Status == callsheet.StatusPaused {
 			reason = callsheet.ReasonPaused
 		}
-		s.oneRow(m, reason, now.Add(-before))
+		s.oneRow(m, reason, now.Add(-wasDelay))
+	}
+	if edited {
 		m.since = now
 		for _, e := range s.open()[m.ID] {
-			require.False(s.t, e.State == callsheet.StatePending && e.Trigger != callsheet.TriggerManual, "seed %d at %s: %s", s.seed, now, m)
+			require.False(s.t, e.State == callsheet.StatePending && e.Trigger == callsheet.TriggerSchedule && e.Reopenings == 0, "seed %d at %s: %s", s.seed, now, m)
 		}
 	}
-	if edited || spent {
-		m.due = nil
-		m.until = later(m.until, now.Add(-min(m.delay, before)))
+	if edited || isSpent || wasSpent {
+		m.until = later(m.until, now.Add(-min(m.delay, wasDelay)))
 	}
 	if edited && after.Type == callsheet.TypeOnce && !(old.Type == callsheet.TypeOnce && old.StartAt.Equal(after.StartAt)) {
 		m.until = earliest(m.until, after.StartAt.Add(-time.Microsecond))
@@ -288,6 +306,8 @@ func (s *simulation) edit(m *model, times bool) {
 	s.kept(m, after)
 	s.wake = s.now()
 }
+
+func (m *model) spent() bool { return m.MaxRuns > 0 && m.runs >= m.MaxRuns }
 
 func (s *simulation) remove(m *model) {
 	now := s.now()
@@ -322,7 +342,7 @@ func (s *simulation) retry() {
 
 // backfill backfills a time since the last edit, and checks that every occurrence in it is run, once.
 func (s *simulation) backfill(m *model) {
-	if m.Disabled || m.Type == callsheet.TypeManual || m.Type == callsheet.TypeOnce {
+	if m.Disabled || m.Type == callsheet.TypeManual || m.Type == callsheet.TypeOnce || m.spent() || m.until.After(s.now()) {
 		return
 	}
 	ctx := s.t.Context()
@@ -351,7 +371,53 @@ func (s *simulation) backfill(m *model) {
 	s.wake = s.now()
 }
 
+// audit reads the whole ledger: every occurrence that had come has one row, or is within the gap of one, and no
+// row stands for what was none.
+func (s *simulation) audit() {
+	horizon := s.pruned.Add(72 * time.Hour) // what the clock was set back by has its share
+	for _, m := range s.models {
+		var rows []callsheet.Execution
+		q := callsheet.ExecutionQuery{Schedule: m.ID, Limit: 1000, EarliestFirst: true}
+		for {
+			page, err := s.store.Executions(s.t.Context(), q)
+			require.NoError(s.t, err)
+			rows = append(rows, page.Items...)
+			if q.After = page.Next; q.After == "" {
+				break
+			}
+		}
+		covered := map[time.Time]int{}
+		slices.SortFunc(m.history, time.Time.Compare)
+		for _, e := range rows {
+			switch {
+			case e.Trigger == callsheet.TriggerManual:
+			case e.Gap == nil:
+				covered[e.ScheduledAt]++
+			default:
+				from, _ := slices.BinarySearchFunc(m.history, e.Gap.First, time.Time.Compare)
+				to, found := slices.BinarySearchFunc(m.history, e.Gap.Last, time.Time.Compare)
+				if found {
+					to++
+				}
+				if e.Gap.First.After(horizon) {
+					require.True(s.t, found && to-from == e.Gap.Count, "seed %d: %s: %v", s.seed, m, *e.Gap)
+				}
+				for _, at := range m.history[from:to] {
+					covered[at]++
+				}
+			}
+		}
+		for _, at := range m.history {
+			if at.After(horizon) {
+				require.Equal(s.t, 1, covered[at], "seed %d: %s at %s", s.seed, m, at)
+			}
+		}
+		m.history = slices.DeleteFunc(m.history, func(at time.Time) bool { return !at.After(horizon) })
+	}
+}
+
 func (s *simulation) prune() {
+	s.audit()
 	before := s.now().Add(-30 * 24 * time.Hour)
 	ages := map[callsheet.State]time.Time{}
 	for _, state := range callsheet.States() {

@@ -81,6 +81,9 @@ type model struct {
 	since   time.Time   // when its times were edited
 	runs    int64
 	deleted bool
+
+	written time.Time   // when a row was written for what was due
+	history []time.Time // the occurrences that have a row which is not pruned
 }
 
 // A simRun is an execution that the node works on.
@@ -263,10 +266,12 @@ func (s *simulation) obeys(m *model, rows, open []callsheet.Execution, now time.
 		want = append(want, gapOf(m.due[:first], callsheet.ReasonMissed))
 	}
 	wanted := m.due[first:]
+	n := first
 	for _, at := range wanted {
-		if m.MaxRuns > 0 && m.runs >= m.MaxRuns {
+		if m.spent() {
 			break
 		}
+		n++
 		reason := ""
 		switch {
 		case m.blackedOut(s.t, at):
@@ -302,13 +307,14 @@ func (s *simulation) obeys(m *model, rows, open []callsheet.Execution, now time.
 			}
 		}
 	}
-	s.accounted(m, m.due[len(m.due)-1])
+	s.accounted(m, n, m.due[len(m.due)-1])
 }
 
-// accounted notes that everything due has its row.
-func (s *simulation) accounted(m *model, until time.Time) {
-	s.due += len(m.due)
-	if len(m.due) > 1 {
+// accounted notes that the first n occurrences that are due have their row, and that the others are none.
+func (s *simulation) accounted(m *model, n int, until time.Time) {
+	s.due += n
+	m.history = append(m.history, m.due[:n]...)
+	if n > 1 {
 		s.gaps++
 	}
 	m.due = nil
@@ -320,7 +326,7 @@ func (s *simulation) accounted(m *model, until time.Time) {
 
 // first is the first occurrence that is not accounted for.
 func (m *model) first() time.Time {
-	if m.Disabled || m.MaxRuns > 0 && m.runs >= m.MaxRuns {
+	if m.Disabled || m.spent() {
 		return time.Time{}
 	}
 	return m.next(m.until)
@@ -423,6 +429,7 @@ func (s *simulation) settle() {
 			}
 		}
 	}
+	s.audit()
 	total, _, err := s.store.Tally(s.t.Context(), callsheet.StatsQuery{})
 	require.NoError(s.t, err)
 	require.Zero(s.t, total.Pending+total.Running+total.StaleWrites)

@@ -80,17 +80,17 @@ type Changed struct {
 type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
 	// each applies the Decision that Decide makes of it; of the executions that are inserted, those
-	// that are pending are added to the Schedule's Runs. Each schedule is planned in one transaction.
-	// One that another planner is taking is passed over.
+	// that are pending are counted ([Schedule.Counted]). Each schedule is planned in one transaction.
+	// One that another planner is taking is passed over. Once PlanInserts executions have been decided it
+	// takes no further schedule.
 	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
 
-	// Backfill gives decide the Schedule as it is, and those of its executions that are scheduled from the
-	// one time to before the other, earliest first, preceded by the last skipped one before
-	// them, and writes what decide returns: an execution with the ID of one it was given takes that
-	// one's place, under whatever key; others are inserted, and an ID that is taken is a [*ConflictError]. One whose key is taken is
+	// Backfill gives Decide the Schedule as it is, and those of its executions that are scheduled in the
+	// time, earliest first, preceded by those with a Gap that reaches into it, and writes what
+	// Decide returns: an execution with the ID of one it was given takes that one's place, under whatever key; others are inserted, and an ID that is taken is a [*ConflictError]. One whose key is taken is
 	// left out, unless it has a Gap: see [Decision]. Afterwards [Schedule.Line] is seen to. It returns what was
-	// written. Pending ones ring by Ring. decide is pure and may be called more than once.
-	Backfill(ctx context.Context, id string, from, to time.Time, decide func(sch Schedule, there []Execution, now time.Time) ([]Execution, error)) ([]Execution, error)
+	// written. Pending ones ring by Ring. An error of Decide is returned as it is and changes nothing.
+	Backfill(ctx context.Context, b BackfillRequest) ([]Execution, error)
 
 	// Insert adds one pending execution. ScheduledAt is moved on by whole microseconds until the
 	// key (Schedule, ScheduledAt) is free; a CreatedAt of zero is the Store's now. It returns the
@@ -130,15 +130,28 @@ type Open struct {
 	Waiting int // those of them that wait ([Execution.Waits])
 }
 
+// A BackfillRequest says of which Schedule and time, From ≤ ScheduledAt < To, executions are written.
+type BackfillRequest struct {
+	Schedule string
+	From, To time.Time
+	// Decide is pure and may be called more than once. now is the Store's clock.
+	Decide func(sch Schedule, there []Execution, now time.Time) ([]Execution, error)
+}
+
 // A PlanResult is what a Plan call did.
 type PlanResult struct {
 	Executions []Execution // inserted, pending and skipped
 	Cancelled  []Execution // as they are after; running ones have yet to stop
 	Schedules  int         // due schedules that were taken
-	// Wake is when the next schedule falls due, by the Store's clock; zero if none does. It is
-	// past when the Limit was reached.
+	// More is set if there may be more due: one bound or the other was reached.
+	More bool
+	// Wake is when the next schedule falls due, by the Store's clock; zero if none does.
 	Wake time.Time
 }
+
+// PlanInserts is after how many executions a call of Plan takes no further schedule: leases must be
+// renewed while an outage is made up for.
+const PlanInserts = 5000
 
 // A RingRequest says which executions Ring returns.
 type RingRequest struct {
@@ -235,8 +248,11 @@ type LedgerStore interface {
 	// Execution returns one execution, or a [*NotFoundError].
 	Execution(ctx context.Context, id string) (Execution, error)
 
-	// Executions returns the executions that match q, latest scheduled first.
+	// Executions returns the executions that match q, latest scheduled first, or the earliest.
 	Executions(ctx context.Context, q ExecutionQuery) (Page[Execution], error)
+
+	// Gaps returns the executions of a Schedule with a Gap that begins before a time and ends at it or after it.
+	Gaps(ctx context.Context, scheduleID string, at time.Time) ([]Execution, error)
 
 	// Tally returns the sum over all executions ever, pruned ones included, and a page of
 	// schedules' own, in the order of their IDs. A schedule without executions has the zero Tally;
@@ -275,6 +291,8 @@ type ExecutionQuery struct {
 	Classes  []Class // of the last attempt; empty: any
 	// From and To bound ScheduledAt: From ≤ ScheduledAt < To. Zero is open.
 	From, To time.Time
+	// EarliestFirst turns the order round.
+	EarliestFirst bool
 	// After is the Next of the page before.
 	After string
 	// Limit is the size of a page: at most 1000, zero means 100.

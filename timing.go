@@ -50,7 +50,8 @@ func (o once) Count(after, until time.Time) int {
 	return 0
 }
 
-// interval occurs at anchor + n·every for every whole n, so that nothing but an edit shifts it.
+// interval occurs at anchor + n·every for every whole n, so that nothing but an edit shifts it. Both are whole
+// seconds, and it counts in them: a time.Duration holds 292 years only.
 type interval struct {
 	anchor time.Time
 	every  time.Duration
@@ -58,14 +59,17 @@ type interval struct {
 
 // steps is how many whole intervals t is after the anchor; negative before it.
 func (i interval) steps(t time.Time) int64 {
-	n := int64(t.Sub(i.anchor) / i.every)
-	if i.anchor.Add(time.Duration(n) * i.every).After(t) {
+	seconds, every := t.Unix()-i.anchor.Unix(), int64(i.every/time.Second)
+	n := seconds / every
+	if n*every > seconds {
 		n-- // division rounds towards the anchor
 	}
 	return n
 }
 
-func (i interval) at(n int64) time.Time { return i.anchor.Add(time.Duration(n) * i.every) }
+func (i interval) at(n int64) time.Time {
+	return time.Unix(i.anchor.Unix()+n*int64(i.every/time.Second), 0).UTC()
+}
 
 func (i interval) Next(after time.Time) time.Time   { return i.at(i.steps(after) + 1) }
 func (i interval) Latest(until time.Time) time.Time { return i.at(i.steps(until)) }

@@ -77,15 +77,16 @@ func (c *coming) goOn(next time.Time) bool {
 	return !next.IsZero() && c.left > 0
 }
 
-// comingQueue is a heap by time, then ID.
+// comingQueue is a heap by when they are planned, then ID.
 type comingQueue []coming
 
 func (q comingQueue) Len() int { return len(q) }
 func (q comingQueue) Less(i, j int) bool {
-	if q[i].next.Equal(q[j].next) {
+	a, b := q[i].next.Add(q[i].sch.delay()), q[j].next.Add(q[j].sch.delay())
+	if a.Equal(b) {
 		return q[i].sch.ID < q[j].sch.ID
 	}
-	return q[i].next.Before(q[j].next)
+	return a.Before(b)
 }
 func (q comingQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
 func (q *comingQueue) Push(x any)   { *q = append(*q, x.(coming)) }

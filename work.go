@@ -132,7 +132,7 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		o.State, o.Reason, o.Unspent = StatePending, ReasonHandBack, true
 	case o.Class == ClassCancelled:
 		o.State, o.Reason = StateCancelled, ReasonCancelled
-	case o.Class == ClassThrottled && now.Sub(e.CreatedAt) < MaxThrottled:
+	case o.Class == ClassThrottled && now.Sub(throttledSince(e, now)) < MaxThrottled:
 		o.State, o.Reason = StatePending, ReasonThrottled
 		o.Delay = max(wait, backoff(sch, throttledInARow(e)+1, random))
 	case o.Class == ClassLostWorker && e.LostWorkers+1 >= MaxLostWorkers:
@@ -164,6 +164,14 @@ func backoff(sch Schedule, n int, random float64) time.Duration {
 // retriesSpent is how many retries came before the running attempt, since the last Reopen.
 func retriesSpent(e Execution, sch Schedule) int {
 	return max(0, sch.MaxAttempts()-(e.MaxAttempts-e.Attempt)-1)
+}
+
+// throttledSince is when the first of the attempts at the end of the history began that were throttled, this one among them.
+func throttledSince(e Execution, now time.Time) time.Time {
+	if n := throttledInARow(e); n > 0 {
+		return e.Attempts[len(e.Attempts)-n].StartedAt
+	}
+	return now
 }
 
 // throttledInARow counts the attempts at the end of the history that were throttled.

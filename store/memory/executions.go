@@ -24,8 +24,8 @@ type executionTree = btree.BTreeG[*execution]
 // out: leave and enter are the ways out and in, remove and add where its key in history changes.
 type executions struct {
 	byID map[string]*execution
-	// history orders all by (Schedule, ScheduledAt).
-	history *executionTree
+	// history orders all by (Schedule, ScheduledAt), gaps those with a Gap by (Schedule, Gap.Last).
+	history, gaps *executionTree
 	// timeline orders those in each state by (ScheduledAt, ID).
 	timeline map[callsheet.State]*executionTree
 	// due orders those in each state by the time that matters there: running ones by LeaseUntil,
@@ -57,6 +57,7 @@ func newExecutions() *executions {
 	x := &executions{
 		byID:     make(map[string]*execution),
 		history:  newTree(earlierInHistory),
+		gaps:     newTree(endsEarlier),
 		timeline: make(map[callsheet.State]*executionTree),
 		due:      make(map[callsheet.State]*executionTree),
 		last:     newTree(byTime(dueTime(callsheet.StatePending))),
@@ -109,10 +110,24 @@ func earlierInLine(a, b *execution) bool {
 	return a.Before(b.Execution) < 0
 }
 
+// endsEarlier orders rows with a Gap.
+func endsEarlier(a, b *execution) bool {
+	if a.Schedule != b.Schedule {
+		return a.Schedule < b.Schedule
+	}
+	if c := a.Gap.Last.Compare(b.Gap.Last); c != 0 {
+		return c < 0
+	}
+	return a.ID < b.ID
+}
+
 // add keeps a new row.
 func (x *executions) add(row *execution) {
 	x.byID[row.ID] = row
 	x.history.ReplaceOrInsert(row)
+	if row.Gap != nil {
+		x.gaps.ReplaceOrInsert(row)
+	}
 	x.enter(row)
 }
 
@@ -121,6 +136,9 @@ func (x *executions) remove(row *execution) {
 	x.answered.Delete(row)
 	delete(x.byID, row.ID)
 	x.history.Delete(row)
+	if row.Gap != nil {
+		x.gaps.Delete(row)
+	}
 	x.leave(row)
 }
 
@@ -238,12 +256,10 @@ func (x *executions) clockSet(by time.Duration) {
 	for _, row := range rows {
 		x.leave(row)
 		if row.State == callsheet.StateRunning {
-			row.LeaseUntil = row.LeaseUntil.Add(by)
+			row.StartedAt, row.LeaseUntil = row.StartedAt.Add(by), row.LeaseUntil.Add(by)
+		} else {
+			row.NotBefore, row.ringAt = row.ReadySince().Add(by), row.ringAt.Add(by)
 		}
-		if !row.NotBefore.IsZero() {
-			row.NotBefore = row.NotBefore.Add(by)
-		}
-		row.ringAt = row.ringAt.Add(by)
 		x.enter(row)
 	}
 }

@@ -37,22 +37,20 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (cal
 	}
 	defer s.mu.Unlock()
 
-	until := place{at: endOfTime}
+	w := window{from: q.From, until: endOfTime, backwards: !q.EarliestFirst}
 	if !q.To.IsZero() {
-		until.at = q.To
+		w.until = q.To
 	}
 	if q.After != "" {
 		after, err := parsePlace(q.After)
 		if err != nil {
 			return page, err
 		}
-		if after.compare(until) < 0 {
-			until = after
-		}
+		w.after = &after
 	}
 
 	size := callsheet.PageSize(q.Limit)
-	rows := s.executions.latest(q, until, size+1)
+	rows := s.executions.within(w, q, size+1)
 	if len(rows) > size {
 		rows = rows[:size]
 		page.Next = placeOf(rows[size-1]).String()
@@ -61,17 +59,61 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (cal
 	return page, nil
 }
 
-// latest returns up to limit executions that q selects and that come before until, latest first.
-func (x *executions) latest(q callsheet.ExecutionQuery, until place, limit int) []*execution {
-	pivot := x.historyKey(q.Schedule, until.at)
-	pivot.ID = until.id
-	descend := func(tree *executionTree, states []callsheet.State) []*execution {
+// A window is a time of history, and the way through it: from ≤ ScheduledAt < until, behind the place after.
+type window struct {
+	from, until time.Time
+	backwards   bool
+	after       *place
+}
+
+// compare orders two places as the window is gone through.
+func (w window) compare(a, b place) int {
+	if w.backwards {
+		return b.compare(a)
+	}
+	return a.compare(b)
+}
+
+// walk visits the rows of a tree that are in the window, and perhaps some before.
+func (w window) walk(x *executions, tree *executionTree, schedule string, visit func(*execution) bool) {
+	switch {
+	case w.backwards && w.after != nil && w.after.at.Before(w.until):
+		pivot := x.historyKey(schedule, w.after.at)
+		pivot.ID = w.after.id
+		tree.DescendLessOrEqual(pivot, visit)
+	case w.backwards:
+		tree.DescendLessOrEqual(x.historyKey(schedule, w.until), visit)
+	case w.after != nil && w.after.at.After(w.from):
+		pivot := x.historyKey(schedule, w.after.at)
+		pivot.ID = w.after.id
+		tree.AscendGreaterOrEqual(pivot, visit)
+	default:
+		tree.AscendGreaterOrEqual(x.historyKey(schedule, w.from), visit)
+	}
+}
+
+func (w window) has(p place) bool {
+	return !p.at.Before(w.from) && p.at.Before(w.until) && (w.after == nil || w.compare(*w.after, p) < 0)
+}
+
+// past reports whether p, and so all that follows, lies behind the window.
+func (w window) past(p place) bool {
+	if w.backwards {
+		return p.at.Before(w.from)
+	}
+	return !p.at.Before(w.until)
+}
+
+// within returns up to limit executions in the window that q selects, in its order.
+func (x *executions) within(w window, q callsheet.ExecutionQuery, limit int) []*execution {
+	walk := func(tree *executionTree, states []callsheet.State) []*execution {
 		var rows []*execution
-		tree.DescendLessOrEqual(pivot, func(row *execution) bool {
-			if row.ScheduledAt.Before(q.From) || (q.Schedule != "" && row.Schedule != q.Schedule) || len(rows) == limit {
+		w.walk(x, tree, q.Schedule, func(row *execution) bool {
+			at := placeOf(row)
+			if w.past(at) || (q.Schedule != "" && row.Schedule != q.Schedule) || len(rows) == limit {
 				return false
 			}
-			if placeOf(row).compare(until) < 0 && (len(states) == 0 || slices.Contains(states, row.State)) &&
+			if w.has(at) && (len(states) == 0 || slices.Contains(states, row.State)) &&
 				(len(q.Classes) == 0 || slices.Contains(q.Classes, row.Class)) {
 				rows = append(rows, row)
 			}
@@ -80,17 +122,27 @@ func (x *executions) latest(q callsheet.ExecutionQuery, until place, limit int) 
 		return rows
 	}
 	if q.Schedule != "" {
-		return descend(x.history, q.States)
+		return walk(x.history, q.States)
 	}
 
 	var rows []*execution
 	for _, state := range callsheet.States() {
 		if len(q.States) == 0 || slices.Contains(q.States, state) {
-			rows = append(rows, descend(x.timeline[state], nil)...)
+			rows = append(rows, walk(x.timeline[state], nil)...)
 		}
 	}
-	slices.SortFunc(rows, func(a, b *execution) int { return placeOf(b).compare(placeOf(a)) })
+	slices.SortFunc(rows, func(a, b *execution) int { return w.compare(placeOf(a), placeOf(b)) })
 	return rows[:min(len(rows), limit)]
+}
+
+// Gaps implements [callsheet.LedgerStore].
+func (s *Store) Gaps(ctx context.Context, scheduleID string, at time.Time) ([]callsheet.Execution, error) {
+	if err := s.enter(ctx, "list gaps"); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+
+	return cloneExecutions(s.executions.gapsAt(scheduleID, at)), nil
 }
 
 // A place is where an execution stands among all: it stays when others come and go.

@@ -43,9 +43,11 @@ type Store struct {
 	// them atomic. The callbacks of Plan and ChangeSchedule run under it.
 	mu sync.Mutex
 
-	clock func() time.Time
-	// moment is when the method under way began, by clock, and real the same by the monotonic clock.
-	moment, real time.Time
+	clock func() time.Time // nil for time.Now
+	// moment is when the method under way began, by clock.
+	moment time.Time
+	// Since baseReal, by the monotonic clock, and baseMoment, which is the same by clock, that was not set.
+	baseMoment, baseReal time.Time
 
 	sources    *table[callsheet.Source, *callsheet.Source]
 	requests   *table[callsheet.Request, *callsheet.Request]
@@ -81,7 +83,6 @@ func WithClock(clock func() time.Time) Option {
 // New returns an empty Store.
 func New(opts ...Option) *Store {
 	s := &Store{
-		clock: time.Now,
 		planned: newOrder(
 			func(s *callsheet.Schedule) bool { return s.Planned() && !s.NextExecutionAt.IsZero() },
 			func(s *callsheet.Schedule) time.Time { return s.NextExecutionAt }),
@@ -105,8 +106,18 @@ func New(opts ...Option) *Store {
 	for _, opt := range opts {
 		opt(s)
 	}
-	s.moment, s.real = kept(s.clock()), time.Now()
+	s.moment, s.baseReal = s.read()
+	s.baseMoment = s.moment
 	return s
+}
+
+// read reads the clock, and the monotonic clock at the same time.
+func (s *Store) read() (moment, real time.Time) {
+	real = time.Now()
+	if s.clock == nil {
+		return kept(real), real
+	}
+	return kept(s.clock()), real
 }
 
 // Sources implements [callsheet.DefinitionStore].
@@ -130,10 +141,10 @@ func (s *Store) enter(ctx context.Context, doing string) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	s.mu.Lock()
-	moment, real := kept(s.clock()), time.Now()
-	set := moment.Sub(s.moment) - real.Sub(s.real)
-	s.moment, s.real = moment, real
-	if set.Abs() >= clockSet {
+	moment, real := s.read()
+	s.moment = moment
+	if set := moment.Sub(s.baseMoment) - real.Sub(s.baseReal); set.Abs() >= clockSet {
+		s.baseMoment, s.baseReal = moment, real
 		s.executions.clockSet(set.Truncate(time.Microsecond))
 	}
 	return nil

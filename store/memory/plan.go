@@ -19,28 +19,36 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (callsheet.Pl
 	// All is decided before anything is written, so that a panic of Decide leaves all as it was.
 	now := s.moment
 	due := s.due(now, limitOf(p.Limit))
-	decisions := make([]callsheet.Decision, len(due))
+	decisions := make([]callsheet.Decision, 0, len(due))
 	inserts := 0
-	for i, row := range due {
-		decisions[i] = p.Decide(callsheet.Due{Schedule: *row, Open: s.executions.open[row.ID], Now: now})
-		if err := s.takenID(decisions[i].Executions); err != nil {
+	for _, row := range due {
+		if inserts >= callsheet.PlanInserts {
+			break
+		}
+		d := p.Decide(callsheet.Due{Schedule: *row, Open: s.executions.open[row.ID], Now: now})
+		if err := s.takenID(d.Executions); err != nil {
 			return result, err
 		}
-		inserts += len(decisions[i].Executions)
+		decisions = append(decisions, d)
+		inserts += len(d.Executions)
 	}
+	result.More = len(due) == limitOf(p.Limit) || len(decisions) < len(due)
+	due = due[:len(decisions)]
 
 	result.Executions = make([]callsheet.Execution, 0, inserts)
 	for i, row := range due {
 		inserted, cancelled := s.decided(row.ID, decisions[i], now, p.RingAgain)
-		state := decisions[i].State
+		runs := 0
 		for _, e := range inserted {
 			if e.State == callsheet.StatePending {
-				state.Runs++
+				runs++
 			}
 		}
-		s.setState(row, state)
+		s.setState(row, row.Counted(decisions[i].State, runs))
 		s.settle(row, now)
-		result.Executions = append(result.Executions, cloneExecutions(inserted)...)
+		for _, e := range inserted {
+			result.Executions = append(result.Executions, cloneExecution(e.Execution))
+		}
 		result.Cancelled = append(result.Cancelled, cloneExecutions(cancelled)...)
 	}
 	result.Schedules = len(due)
@@ -76,19 +84,20 @@ func (s *Store) Insert(ctx context.Context, e callsheet.Execution, rung time.Dur
 }
 
 // Backfill implements [callsheet.PlanStore].
-func (s *Store) Backfill(ctx context.Context, id string, from, to time.Time, decide func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error)) ([]callsheet.Execution, error) {
+func (s *Store) Backfill(ctx context.Context, b callsheet.BackfillRequest) ([]callsheet.Execution, error) {
 	if err := s.enter(ctx, "backfill a schedule"); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 
+	id := b.Schedule
 	schedule, ok := s.schedules.rows[id]
 	if !ok {
 		return nil, s.schedules.notFound(id)
 	}
 	now := s.moment
-	there := s.executions.between(id, from, to)
-	decided, err := decide(cloneSchedule(*schedule), cloneExecutions(there), now)
+	there := append(s.executions.gapsAt(id, b.From), s.executions.between(id, b.From, b.To)...)
+	decided, err := b.Decide(cloneSchedule(*schedule), cloneExecutions(there), now)
 	if err == nil {
 		err = s.takenID(slices.DeleteFunc(slices.Clone(decided), func(e callsheet.Execution) bool {
 			return slices.ContainsFunc(there, func(row *execution) bool { return row.ID == e.ID })
@@ -128,24 +137,30 @@ func (s *Store) Backfill(ctx context.Context, id string, from, to time.Time, dec
 	return cloneExecutions(written), nil
 }
 
-// between returns the Schedule's executions from the one time to before the other, earliest first, and before them
-// the last skipped one that is earlier.
+// between returns the Schedule's executions from the one time to before the other, earliest first.
 func (x *executions) between(schedule string, from, to time.Time) []*execution {
 	var rows []*execution
-	x.history.DescendLessOrEqual(x.historyKey(schedule, from.Add(-time.Microsecond)), func(row *execution) bool {
-		if row.Schedule == schedule && row.State != callsheet.StateSkipped {
-			return true
-		}
-		if row.Schedule == schedule {
-			rows = append(rows, row)
-		}
-		return false
-	})
 	x.history.AscendGreaterOrEqual(x.historyKey(schedule, from), func(row *execution) bool {
 		if row.Schedule != schedule || !row.ScheduledAt.Before(to) {
 			return false
 		}
 		rows = append(rows, row)
+		return true
+	})
+	return rows
+}
+
+// gapsAt returns the Schedule's executions that are scheduled before a time and whose Gap ends at it or after it.
+func (x *executions) gapsAt(schedule string, at time.Time) []*execution {
+	var rows []*execution
+	first := &execution{Execution: callsheet.Execution{Schedule: schedule, Gap: &callsheet.Gap{Last: at}}}
+	x.gaps.AscendGreaterOrEqual(first, func(row *execution) bool {
+		if row.Schedule != schedule {
+			return false
+		}
+		if row.ScheduledAt.Before(at) {
+			rows = append(rows, row)
+		}
 		return true
 	})
 	return rows

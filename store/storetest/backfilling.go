@@ -23,9 +23,9 @@ func backfillCases() []testCase {
 
 func (t *trial) backfills(id string, from, to time.Time, decide func(callsheet.Schedule, []callsheet.Execution, time.Time) []callsheet.Execution) []callsheet.Execution {
 	t.Helper()
-	written, err := t.Backfill(t.Context(), id, from, to, func(s callsheet.Schedule, there []callsheet.Execution, now time.Time) ([]callsheet.Execution, error) {
+	written, err := t.Backfill(t.Context(), callsheet.BackfillRequest{Schedule: id, From: from, To: to, Decide: func(s callsheet.Schedule, there []callsheet.Execution, now time.Time) ([]callsheet.Execution, error) {
 		return decide(s, there, now), nil
-	})
+	}})
 	require.NoError(t, err)
 	return written
 }
@@ -72,12 +72,13 @@ func backfillGiven(t *trial) {
 		from, to time.Time
 		want     []callsheet.Execution
 	}{
-		{"a row that begins before the range may reach into it", at(4), at(6), []callsheet.Execution{rows[1], rows[4], rows[5]}},
-		{"of those before, the last skipped one is what may", at(3), at(4), []callsheet.Execution{rows[1], rows[3]}},
+		{"a gap that begins before the range may reach into it", at(2).Add(39 * time.Minute), at(4), []callsheet.Execution{rows[1], rows[3]}},
+		{"one that ends before does not", at(2).Add(39*time.Minute + time.Second), at(4), []callsheet.Execution{rows[3]}},
+		{"what is not skipped stands for itself", at(4), at(6), []callsheet.Execution{rows[4], rows[5]}},
 		{"the end of a range does not belong to it", at(6).Add(time.Second), at(7), []callsheet.Execution{rows[6]}},
 		{"nothing is before the first", at(0), at(1), rows[:1]},
 		{"a microsecond more is another row", at(0).Add(-time.Microsecond), at(1).Add(time.Microsecond), rows[:2]},
-		{"a range in which nothing is", at(20), at(21), rows[6:7]},
+		{"a range in which nothing is", at(20), at(21), nil},
 		{"a range before all", at(-20), at(-19), nil},
 	} {
 		before := t.now()
@@ -177,18 +178,18 @@ func backfillRefused(t *trial) {
 	before := t.hasSchedule("s")
 	rows := t.hasRows("s", missed("s", past, 3))
 	refused := errors.New("refused")
-	_, err := t.Backfill(t.Context(), "s", past, future, func(_ callsheet.Schedule, there []callsheet.Execution, _ time.Time) ([]callsheet.Execution, error) {
+	_, err := t.Backfill(t.Context(), callsheet.BackfillRequest{Schedule: "s", From: past, To: future, Decide: func(_ callsheet.Schedule, there []callsheet.Execution, _ time.Time) ([]callsheet.Execution, error) {
 		for i := range there {
 			there[i].Reason = "changed"
 		}
 		return append(there, backfilled("s", future)), refused
-	})
+	}})
 	require.ErrorIs(t, err, refused)
 	require.Equal(t, rows, t.executions(callsheet.ExecutionQuery{}))
 	require.Equal(t, before, t.schedule("s"))
-	_, err = t.Backfill(t.Context(), "absent", past, future, func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
+	_, err = t.Backfill(t.Context(), callsheet.BackfillRequest{Schedule: "absent", From: past, To: future, Decide: func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
 		return nil, nil
-	})
+	}})
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindSchedule, ID: "absent"}, err)
 }
 
@@ -225,7 +226,9 @@ func backfillRace(t *trial) {
 	written := make([][]callsheet.Execution, people)
 	errs := make([]error, people)
 	for i := range people {
-		wg.Go(func() { written[i], errs[i] = t.Backfill(t.Context(), "s", at(0), at(occurrences), decide) })
+		wg.Go(func() {
+			written[i], errs[i] = t.Backfill(t.Context(), callsheet.BackfillRequest{Schedule: "s", From: at(0), To: at(occurrences), Decide: decide})
+		})
 	}
 	wg.Wait()
 	require.NoError(t, errors.Join(errs...), "everyone's Backfill was expected to work")

@@ -125,9 +125,9 @@ func doneContext(t *trial) {
 			return err
 		},
 		"Backfill": func() error {
-			_, err := t.Backfill(ctx, "s", past, future, func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
+			_, err := t.Backfill(ctx, callsheet.BackfillRequest{Schedule: "s", From: past, To: future, Decide: func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
 				return []callsheet.Execution{newExecution("s", ago(time.Hour), 4)}, nil
-			})
+			}})
 			return err
 		},
 		"Plan":   func() error { _, err := t.Plan(ctx, callsheet.PlanRequest{Decide: runOnce(time.Time{})}); return err },

@@ -49,17 +49,17 @@ func editSupersedes(t *trial) {
 		retry := t.finishes(t.hasRunning(id, longLease), callsheet.Outcome{State: callsheet.StatePending, Reason: callsheet.ReasonRetry, Delay: time.Hour}).Execution
 		done := t.hasFinished(id, callsheet.StateFailed)
 		edit(id)
-		for _, e := range []callsheet.Execution{pending, backfilled, retry} {
+		for _, e := range []callsheet.Execution{pending, retry} {
 			e = t.execution(e.ID)
 			require.Equal(t, callsheet.StateCancelled, e.State, "%s: what was pending was expected to be superseded", id)
 			require.Equal(t, callsheet.ReasonSuperseded, e.Reason)
 			require.False(t, e.FinishedAt.IsZero(), "a cancelled execution was expected to say when it ended")
 		}
-		for _, e := range []callsheet.Execution{running, manual, done} {
+		for _, e := range []callsheet.Execution{running, backfilled, manual, done} {
 			require.Equal(t, e, t.execution(e.ID), "%s: what runs, is over, or was asked for by hand was expected to be left alone", id)
 		}
 		t.finishes(running, callsheet.Outcome{State: callsheet.StateSucceeded})
-		require.Len(t, t.asksFor("worker", longLease, pending.ID, backfilled.ID, retry.ID, manual.ID), 1)
+		require.Len(t, t.asksFor("worker", longLease, pending.ID, backfilled.ID, retry.ID, manual.ID), 2)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 func ledgerCases() []testCase {
 	return []testCase{
+		{"history goes both ways", "what happened first is told first, a page at a time", historyForwards},
+		{"gaps reach into later times", "a row that stands for a week answers for each of its days", gapsReach},
 		{"executions are filtered", "what happened is asked by schedule, state and time", executionsFiltered},
 		{"executions are filtered by class", "dead letters are retried by what they failed of", executionsByClass},
 		{"executions are paged while others come and go", "walking through history must show every row exactly once, whatever happens meanwhile", executionsPaged},
@@ -157,4 +159,44 @@ func soonestSchedules(t *trial) {
 	require.Equal(t, []string{"overdue", "soon"}, soonest(2))
 	require.Equal(t, []string{"soon", "late"}, soonest(10, "late", "never", "absent", "soon", "disabled"))
 	require.Equal(t, []string{"soon"}, soonest(1, "late", "soon"))
+}
+
+func historyForwards(t *trial) {
+	t.hasSchedule("s")
+	t.hasSchedule("other")
+	at := func(i int) time.Time { return past.Add(time.Duration(i) * time.Minute) }
+	for i := range 7 {
+		t.hasRows("s", newExecution("s", at(i), 4))
+		t.hasRows("other", newExecution("other", at(i), 4))
+	}
+	for _, q := range []callsheet.ExecutionQuery{
+		{}, {Schedule: "s"}, {From: at(2)}, {To: at(5)}, {Schedule: "s", From: at(1), To: at(6)},
+		{States: []callsheet.State{callsheet.StatePending}, From: at(3)}, {Schedule: "s", From: at(6), To: at(6)},
+	} {
+		want := t.executions(q)
+		slices.Reverse(want)
+		q.EarliestFirst = true
+		for _, q.Limit = range []int{1, 2, 3, 100} {
+			require.Equal(t, ids(want), ids(t.executions(q)), "%+v", q)
+		}
+	}
+}
+
+func gapsReach(t *trial) {
+	t.hasSchedule("s")
+	t.hasSchedule("other")
+	at := func(minutes int) time.Time { return past.Add(time.Duration(minutes) * time.Minute) }
+	rows := t.hasRows("s", missed("s", at(0), 100), missed("s", at(10), 3), newExecution("s", at(20), 4), missed("s", at(30), 5))
+	t.hasRows("other", missed("other", at(0), 1000))
+	for minute, want := range map[int][]string{
+		0: {}, 1: {rows[0].ID}, 11: {rows[1].ID, rows[0].ID}, 12: {rows[1].ID, rows[0].ID}, 13: {rows[0].ID},
+		30: {rows[0].ID}, 34: {rows[3].ID, rows[0].ID}, 99: {rows[0].ID}, 100: {},
+	} {
+		got, err := t.Gaps(t.Context(), "s", at(minute))
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, ids(got), "at minute %d", minute)
+	}
+	got, err := t.Gaps(t.Context(), "absent", at(1))
+	require.NoError(t, err)
+	require.Empty(t, got)
 }

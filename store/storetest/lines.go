@@ -331,7 +331,7 @@ func linePlanned(t *trial) {
 	require.NoError(t, err)
 	plan(callsheet.Open{All: 4, Waiting: 3})
 	require.True(t, t.finishes(running, callsheet.Outcome{State: callsheet.StateCancelled}).Execution.State.Final())
-	require.Empty(t, t.rings(longLease).IDs, "a dead letter that is run by hand was expected to be waited for")
+	require.Equal(t, []string{second.ID}, t.rings(longLease).IDs, "a dead letter that is retried was expected not to be waited for")
 }
 
 func lineDeleted(t *trial) {

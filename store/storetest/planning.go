@@ -12,6 +12,7 @@ import (
 
 func planCases() []testCase {
 	return []testCase{
+		{"a pass takes no more than it can insert soon", "leases must be renewed while an outage is made up for", planBounded},
 		{"runs are counted", "a schedule that may run a number of times must know how often it has", planCountsRuns},
 		{"a decision may pause the schedule", "a schedule whose times nobody can compute must wait for a person, and not be asked again and again", planPauses},
 		{"only what is due is planned", "a schedule that is not due, paused, disabled or manual must not run", planOnlyDue},
@@ -279,4 +280,24 @@ func insertNeedsSchedule(t *trial) {
 	_, err := t.Insert(t.Context(), newExecution("absent", ago(time.Minute), 4), longLease)
 	isNotFound(t, callsheet.Ref{Kind: callsheet.KindSchedule, ID: "absent"}, err)
 	require.Empty(t, t.executions(callsheet.ExecutionQuery{}))
+}
+
+func planBounded(t *trial) {
+	for i := range 3 {
+		t.hasSchedule(numbered("s", i), next(past))
+	}
+	many := func(d callsheet.Due) callsheet.Decision {
+		all := make([]callsheet.Execution, callsheet.PlanInserts/2+1)
+		for i := range all {
+			all[i] = newExecution(d.Schedule.ID, past.Add(time.Duration(i)*time.Second), 1)
+		}
+		return decision(d, time.Time{}, all...)
+	}
+	first := t.plans(100, many)
+	require.Equal(t, 2, first.Schedules)
+	require.True(t, first.More, "a schedule was left over")
+	second := t.plans(100, many)
+	require.Equal(t, 1, second.Schedules)
+	require.False(t, second.More)
+	require.Len(t, append(first.Executions, second.Executions...), 3*(callsheet.PlanInserts/2+1))
 }

@@ -144,9 +144,9 @@ func (r *race) add(executions []callsheet.Execution) error {
 		if e.Trigger == callsheet.TriggerSchedule {
 			_, err = r.Insert(r.Context(), e, longLease)
 		} else {
-			_, err = r.Backfill(r.Context(), "s", past, future, func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
+			_, err = r.Backfill(r.Context(), callsheet.BackfillRequest{Schedule: "s", From: past, To: future, Decide: func(callsheet.Schedule, []callsheet.Execution, time.Time) ([]callsheet.Execution, error) {
 				return []callsheet.Execution{e}, nil
-			})
+			}})
 		}
 		if err != nil {
 			return err
