@@ -153,8 +153,9 @@ func (a Attempt) Duration() time.Duration { return a.FinishedAt.Sub(a.StartedAt)
 // A Result is what the Pipeline reports of one attempt. It is filled as far as the attempt came.
 type Result struct {
 	HTTPStatus int     `json:"http_status,omitempty"`
-	Bytes      int64   `json:"bytes,omitempty"`   // of the decompressed answer
-	Records    int64   `json:"records,omitempty"` // extracted
+	Bytes      int64   `json:"bytes,omitempty"`    // of the decompressed answer
+	Records    int64   `json:"records,omitempty"`  // extracted
+	Rejected   int64   `json:"rejected,omitempty"` // set aside by an Extract that skips bad records
 	Timings    Timings `json:"timings,omitzero"`
 }
 

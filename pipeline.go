@@ -105,7 +105,7 @@ func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
 	return result, nil
 }
 
-func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) ([]byte, error) {
+func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
 	response, err := p.client.Do(ctx, httpRequest(call.Source, call.Request))
 	if err != nil {
@@ -115,7 +115,7 @@ func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) ([]byte
 		return nil, err
 	}
 	result.HTTPStatus, result.Bytes = response.Status, int64(len(response.Body))
-	return response.Body, nil
+	return response, nil
 }
 
 // httpRequest puts together what a Source and a Request say.
@@ -144,18 +144,22 @@ func mergeHeaders(under, over map[string]string) map[string]string {
 	return merged
 }
 
-func (p *pipeline) extract(ctx context.Context, call Call, answer []byte, result *Result) ([]Record, error) {
+func (p *pipeline) extract(ctx context.Context, call Call, answer *fetch.Response, result *Result) ([]Record, error) {
 	defer stopwatch(&result.Timings.Extract)()
 	extractor, err := p.extractor(call.Extract)
 	if err != nil {
 		return nil, err
 	}
-	records, err := extractor.Extract(ctx, answer)
+	extracted, err := extractor.Extract(ctx, extract.Answer{
+		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
+		ExecutionID: call.Execution.ID, ScheduleID: call.Schedule.ID, ScheduledAt: call.Execution.ScheduledAt,
+		URL: answer.URL, Page: 1,
+	})
 	if err != nil {
 		return nil, err
 	}
-	result.Records = int64(len(records))
-	return records, nil
+	result.Records, result.Rejected = int64(len(extracted.Records)), extracted.Rejected
+	return extracted.Records, nil
 }
 
 // extractor returns the compiled form of x, which is compiled once for each version. Without an
@@ -171,7 +175,7 @@ func (p *pipeline) extractor(x *Extract) (extract.Extractor, error) {
 	if compiled := p.extractors[key]; compiled != nil {
 		return compiled, nil
 	}
-	compiled, err := extract.JSONPath(mapping)
+	compiled, err := extract.New(mapping)
 	if err != nil {
 		return nil, &ClassifiedError{ClassPermanent, err}
 	}

@@ -23,8 +23,8 @@ func answerOf(records int) []byte {
 	return []byte(b.String())
 }
 
-func BenchmarkJSONPath(b *testing.B) {
-	x, err := JSONPath(Mapping{Records: "$.data.items", Fields: []Field{
+func BenchmarkExtract(b *testing.B) {
+	x, err := New(Mapping{Records: "$.data.items", Fields: []Field{
 		{Name: "id", Path: "$.id", Required: true},
 		{Name: "symbol", Path: "$.symbol"},
 		{Name: "price", Path: "$.quote.price"},
@@ -37,9 +37,9 @@ func BenchmarkJSONPath(b *testing.B) {
 			b.SetBytes(int64(len(answer)))
 			b.ReportAllocs()
 			for b.Loop() {
-				records, err := x.Extract(b.Context(), answer)
-				if err != nil || len(records) != n {
-					b.Fatal(err, len(records))
+				result, err := x.Extract(b.Context(), Answer{Body: answer})
+				if err != nil || len(result.Records) != n {
+					b.Fatal(err, len(result.Records))
 				}
 			}
 		})

@@ -100,6 +100,8 @@ func sample(node any) string {
 
 func appendSample(dst []byte, node any) []byte {
 	switch node := node.(type) {
+	case *row:
+		return appendSample(dst, node.tree())
 	case []any:
 		dst = append(dst, '[')
 		for i, element := range node {

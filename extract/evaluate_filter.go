@@ -94,7 +94,7 @@ func (o operand) first(e *evaluation, current any) (any, bool, error) {
 	if o.absolute {
 		current = e.root
 	}
-	return o.query.first(e, current)
+	return o.query.one(e, current)
 }
 
 func (o operand) value(e *evaluation, current any) (any, error) {

@@ -7,8 +7,8 @@ import (
 	"github.com/callsheet-go/callsheet/extract"
 )
 
-func ExampleJSONPath() {
-	extractor, err := extract.JSONPath(extract.Mapping{
+func ExampleNew() {
+	extractor, err := extract.New(extract.Mapping{
 		Records: "$.data[?@.active == true]",
 		Fields: []extract.Field{
 			{Name: "id", Path: "$.id", Required: true},
@@ -26,12 +26,12 @@ func ExampleJSONPath() {
 		{"id": 2, "active": false},
 		{"id": 3, "active": true, "note": null}
 	]}`)
-	records, err := extractor.Extract(context.Background(), answer)
+	result, err := extractor.Extract(context.Background(), extract.Answer{Body: answer})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, record := range records {
+	for _, record := range result.Records {
 		fmt.Println(record)
 	}
 	// Output:

@@ -56,7 +56,9 @@ func (p *Path) Select(ctx context.Context, doc Document) ([]any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return p.query.values(newEvaluation(ctx, doc), doc.root)
+	e := newEvaluation(ctx, Answer{})
+	e.enter(doc)
+	return p.query.values(e, doc.root)
 }
 
 // Singular reports whether the path can select at most one value: it has names and indices only.
