@@ -131,6 +131,7 @@ type evaluation struct {
 	values    int // of the answer, so far
 	left      int
 	unchecked int // visits since the context was asked
+	patterns  map[compiledPattern]*pattern
 }
 
 func newEvaluation(ctx context.Context, answer Answer) *evaluation {

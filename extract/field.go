@@ -1,9 +1,7 @@
 package extract
 
 import (
-	"encoding/json"
 	"errors"
-	"strconv"
 	"time"
 )
 
@@ -221,7 +219,7 @@ var metadata = map[Metadata]func(Answer) any{
 		if a.Page == 0 {
 			return nil
 		}
-		return json.Number(strconv.Itoa(a.Page))
+		return numberOf(a.Page)
 	},
 }
 

@@ -29,6 +29,9 @@ func compilePattern(expr string) (*pattern, error) {
 		return nil, errPatternSize
 	}
 	tree, err := syntax.Parse(expr, syntax.Perl)
+	if isRepeatLimit(err) {
+		return nil, errPatternSize
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +133,25 @@ func newPattern(expr string) (*pattern, error) {
 		return nil, errors.New("a pattern has each name once")
 	}
 	return p, nil
+}
+
+// newIRegexp compiles an I-Regexp. It returns nil for what is none: match and search are false for that.
+func newIRegexp(expr string, whole bool) (*pattern, error) {
+	translated, ok := iRegexp(expr, whole)
+	if !ok {
+		return nil, nil
+	}
+	p, err := compilePattern(translated)
+	if err != nil && !errors.Is(err, ErrBudget) {
+		return nil, nil
+	}
+	return p, err
+}
+
+// isRepeatLimit tells an expression that package regexp finds too large from one that is wrong.
+func isRepeatLimit(err error) bool {
+	e, ok := errors.AsType[*syntax.Error](err)
+	return ok && (e.Code == syntax.ErrInvalidRepeatSize || e.Code == syntax.ErrLarge || e.Code == syntax.ErrNestingDepth)
 }
 
 // iRegexp makes a regular expression of package regexp of one of RFC 9485, which is what match and
