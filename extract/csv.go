@@ -30,7 +30,7 @@ func newCSVReader(m Mapping) *csvReader {
 
 // read implements reader. A row with more or fewer cells than there are columns is a record that fails.
 func (r *csvReader) read(e *evaluation, yield func(any, error) error) error {
-	text, err := decodeText(e.answer)
+	text, _, err := decodeText(e.answer)
 	if err != nil {
 		return &Error{Record: -1, Err: err}
 	}

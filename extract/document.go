@@ -1,6 +1,9 @@
 package extract
 
-import "unicode/utf8"
+import (
+	"math"
+	"unicode/utf8"
+)
 
 // A Document is an answer decoded once; any number of paths then run on it. See [Parse].
 // It does not change and may be used from several goroutines. The zero Document is a JSON null.
@@ -50,6 +53,14 @@ func export(node any, count func() error) (any, error) {
 			}
 		}
 		return list, nil
+	case *xmlNode:
+		text, cost := node.content(math.MaxInt)
+		for range cost {
+			if err := count(); err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
 	default:
 		return node, nil
 	}
@@ -100,6 +111,8 @@ func sample(node any) string {
 
 func appendSample(dst []byte, node any) []byte {
 	switch node := node.(type) {
+	case *xmlNode:
+		return appendXMLSample(dst, node)
 	case *row:
 		return appendSample(dst, node.tree())
 	case []any:

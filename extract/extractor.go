@@ -202,8 +202,9 @@ func near(answer []byte, err error) string {
 		return ""
 	}
 	const before = 40
-	start := max(0, syntax.Offset-before)
-	for start < syntax.Offset && !utf8.RuneStart(answer[start]) {
+	offset := min(syntax.Offset, len(answer)) // of what was read in another charset it may be farther
+	start := max(0, offset-before)
+	for start < offset && !utf8.RuneStart(answer[start]) {
 		start++
 	}
 	return shorten(appendString(nil, shorten(answer[start:])))

@@ -34,7 +34,7 @@ func compileFields(m Mapping, prefix string, list []Field) ([]*field, error) {
 		compiled := &field{Field: f, name: prefix + f.Name}
 		var err error
 		if f.Path != "" {
-			if compiled.expr, err = compileExpression(m.Language.orDefault(m.Format), f.Path, f.Type); err != nil {
+			if compiled.expr, err = compileExpression(m.Language.orDefault(m.Format), f.Path, f.Type == JSON || len(f.Fields) > 0); err != nil {
 				return nil, err
 			}
 			if rows {

@@ -2,8 +2,9 @@ package extract
 
 import "fmt"
 
-// compileExpression compiles a path of a language. Its errors are of type *PathError.
-func compileExpression(language Language, expr string, t Type) (expression, error) {
+// compileExpression compiles a path of a language. Where the path itself does not tell, list says whether
+// it gives all that it finds or the only one. Errors are of type *PathError.
+func compileExpression(language Language, expr string, list bool) (expression, error) {
 	switch language {
 	case JSONPath:
 		path, err := CompilePath(expr)
@@ -11,6 +12,8 @@ func compileExpression(language Language, expr string, t Type) (expression, erro
 			return nil, err
 		}
 		return path.query, nil
+	case XPath:
+		return newXPath(expr, list)
 	default:
 		return nil, &PathError{Expr: expr, Rule: fmt.Sprintf("the language %s is not known", language)}
 	}
@@ -23,6 +26,9 @@ func newReader(m Mapping) (reader, error) {
 	case FormatText:
 		p, err := newPattern(m.Pattern)
 		return textReader{p}, err
+	case FormatXML:
+		path, err := newXPath(m.recordsPath(), true)
+		return xmlReader{m.recordsPath(), path}, err
 	case FormatNDJSON:
 		each, err := newJSONReader(m)
 		return ndjsonReader{each}, err

@@ -121,8 +121,7 @@ type CSV struct {
 // change its type with the number of values there are: the path decides. A JSONPath of names and indices
 // only ([Path.Singular]) gives what it selects, or null. Any other JSONPath may select several values,
 // and always gives a []any of them, also where there is one or none. A jq program gives its one output; an
-// XPath the text of its one node, or with Type [JSON] a []any of the texts of all. More than one are an
-// error.
+// XPath the text of its one node, more than one being an error, or with Type [JSON] or Fields a []any of all.
 //
 // A null in the document is a value, not a missing one: it satisfies Required and is not replaced by
 // Default.

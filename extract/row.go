@@ -128,7 +128,7 @@ type textReader struct{ pattern *pattern }
 // read implements reader. Lines that do not match are passed over, but not all of them: a text that has
 // changed must not look like one without records.
 func (r textReader) read(e *evaluation, yield func(any, error) error) error {
-	text, err := decodeText(e.answer)
+	text, _, err := decodeText(e.answer)
 	if err != nil {
 		return &Error{Record: -1, Err: err}
 	}
@@ -189,24 +189,27 @@ func (e *evaluation) grow(values int) error {
 var errValues = fmt.Errorf("more than %d values in the answer: %w", maxValues, ErrBudget)
 
 // decodeText gives the text of an answer in UTF-8: by its byte order mark, else by the charset of its
-// content type, else as it is. Bytes that are no UTF-8 are replaced where a cell is taken.
-func decodeText(answer Answer) ([]byte, error) {
+// content type, else as it is, when known is false. Bytes that are no UTF-8 are replaced where a cell is
+// taken.
+func decodeText(answer Answer) (text []byte, known bool, err error) {
 	body := answer.Body
 	if rest, found := bytes.CutPrefix(body, []byte("\uFEFF")); found {
-		return rest, nil
+		return rest, true, nil
 	}
 	if bytes.HasPrefix(body, []byte{0xFE, 0xFF}) || bytes.HasPrefix(body, []byte{0xFF, 0xFE}) {
-		return transcode(body, unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM))
+		text, err = transcode(body, unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM))
+		return text, true, err
 	}
 	_, parameters, err := mime.ParseMediaType(answer.ContentType)
 	if err != nil || parameters["charset"] == "" {
-		return body, nil
+		return body, false, nil
 	}
 	charset, err := findCharset(parameters["charset"])
-	if err != nil || charset == unicode.UTF8 {
-		return body, err
+	if err != nil {
+		return nil, false, err
 	}
-	return transcode(body, charset)
+	text, err = transcode(body, charset)
+	return text, true, err
 }
 
 // markLength is how many bytes of an answer stand before the text that decodeText gives.
@@ -226,6 +229,9 @@ func findCharset(name string) (encoding.Encoding, error) {
 }
 
 func transcode(text []byte, charset encoding.Encoding) ([]byte, error) {
+	if charset == unicode.UTF8 {
+		return text, nil
+	}
 	decoded, _, err := transform.Bytes(charset.NewDecoder(), text)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", charset, err)
@@ -239,7 +245,7 @@ type ndjsonReader struct{ each *jsonReader }
 // read implements reader. A line that is no JSON, or has no records where they should be, is one record
 // that fails.
 func (r ndjsonReader) read(e *evaluation, yield func(any, error) error) error {
-	text, err := decodeText(e.answer)
+	text, _, err := decodeText(e.answer)
 	if err != nil {
 		return &Error{Record: -1, Err: err}
 	}

@@ -78,7 +78,7 @@ func (v *validator) expression(at, expr string) {
 	if v.language == "" {
 		return
 	}
-	_, err := compileExpression(v.language, expr, "")
+	_, err := compileExpression(v.language, expr, false)
 	if pathErr, ok := errors.AsType[*PathError](err); ok {
 		v.fault(at, expr, "%s", pathErr.where())
 	}
