@@ -12,12 +12,13 @@ import (
 // It is not encoding/csv: that makes a text of every cell, wanted or not, and turns the line ends inside
 // cells to \n, which are data. It takes what encoding/csv takes, and quotes inside cells without any.
 type csvReader struct {
+	source
 	delimiter []byte
 	CSV
 }
 
-func newCSVReader(m Mapping) *csvReader {
-	r := &csvReader{delimiter: []byte(m.CSV.Delimiter), CSV: m.CSV}
+func newCSVReader(m Mapping, s source) *csvReader {
+	r := &csvReader{source: s, delimiter: []byte(m.CSV.Delimiter), CSV: m.CSV}
 	switch {
 	case m.CSV.Delimiter != "":
 	case m.Format == FormatTSV:
@@ -42,7 +43,7 @@ func (r *csvReader) read(e *evaluation, yield func(any, error) error) error {
 	if err != nil {
 		return &Error{Record: -1, Sample: near(text, err), Err: err}
 	}
-	current := newRow(columns)
+	current := newRow(columns, r.plain)
 	for {
 		if err := e.ctx.Err(); err != nil {
 			return &Error{Record: -1, Err: err}
@@ -66,7 +67,7 @@ func (r *csvReader) read(e *evaluation, yield func(any, error) error) error {
 		if err := e.grow(len(columns)); err != nil {
 			return &Error{Record: -1, Err: err}
 		}
-		if err := yield(current, nil); err != nil {
+		if err := r.yieldRow(e, current, yield); err != nil {
 			return err
 		}
 	}
@@ -77,7 +78,7 @@ func (r *csvReader) columns(t *table) ([]string, error) {
 	if r.Columns != nil {
 		return r.Columns, nil
 	}
-	header := newRow(nil)
+	header := newRow(nil, false)
 	found, err := t.row(header)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ const maxDepth = 10_000
 // takes some 400 bytes and can be written in nine. Most answers have ten bytes or more for each value.
 const maxValues = 2_000_000
 
+var errDigits = fmt.Errorf("a number of more than %d digits: %w", maxInteger, ErrBudget)
+
 // A SyntaxError says where an answer stops being JSON, or a table.
 type SyntaxError struct {
 	Offset int    // of the first byte that does not fit, counted from the start of the answer
@@ -60,6 +62,7 @@ type decoder struct {
 	pos    int
 	depth  int
 	values int
+	plain  bool // objects without their order, and numbers of a bounded length: for jq
 
 	// Members and elements wait here until their number is known: one stack for all levels.
 	pendingNames  []string
@@ -195,7 +198,9 @@ func (d *decoder) build(order []string, values []any) map[string]any {
 			unique = append(unique, name)
 		}
 	}
-	object[orderKey] = d.shape(unique)
+	if !d.plain {
+		object[orderKey] = d.shape(unique)
+	}
 	return object
 }
 
@@ -341,6 +346,9 @@ func (d *decoder) number() (any, error) {
 	if end < 0 {
 		d.pos = -end
 		return nil, d.unexpected("a digit")
+	}
+	if d.plain && end-d.pos > maxInteger { // arithmetic takes the square of the length
+		return nil, errDigits
 	}
 	number := json.Number(d.data[d.pos:end])
 	d.pos = end

@@ -1,7 +1,10 @@
 package extract
 
 import (
+	"maps"
 	"math"
+	"math/big"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -29,9 +32,13 @@ var emptyObject = map[string]any{}
 
 func newObject(size int) map[string]any { return make(map[string]any, size+1) }
 
-// names returns the names of an object's members in document order.
+// names returns the names of an object's members in document order. Objects of jq have none: their names
+// are sorted, as jq writes them.
 func names(object map[string]any) []string {
-	order, _ := object[orderKey].([]string)
+	order, ordered := object[orderKey].([]string)
+	if !ordered && len(object) > 0 {
+		order = slices.Sorted(maps.Keys(object))
+	}
 	return order
 }
 
@@ -61,6 +68,8 @@ func export(node any, count func() error) (any, error) {
 			}
 		}
 		return text, nil
+	case int, float64, *big.Int:
+		return jqNumber(node), nil
 	default:
 		return node, nil
 	}

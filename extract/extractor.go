@@ -158,7 +158,7 @@ func wholeRecord(e *evaluation, node any) (Record, error) {
 		return exportObject(object, e.visit)
 	}
 	if r, ok := node.(*row); ok {
-		return exportObject(r.tree().(map[string]any), e.visit)
+		return r.record(), nil
 	}
 	value, err := export(node, e.visit)
 	return Record{[]Value{{Name: "value", Value: value}}}, err

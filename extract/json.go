@@ -1,6 +1,9 @@
 package extract
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // compileExpression compiles a path of a language. Where the path itself does not tell, list says whether
 // it gives all that it finds or the only one. Errors are of type *PathError.
@@ -12,6 +15,8 @@ func compileExpression(language Language, expr string, list bool) (expression, e
 			return nil, err
 		}
 		return path.query, nil
+	case JQ:
+		return newJQ(expr)
 	case XPath:
 		return newXPath(expr, list)
 	default:
@@ -20,56 +25,57 @@ func compileExpression(language Language, expr string, list bool) (expression, e
 }
 
 func newReader(m Mapping) (reader, error) {
-	switch m.Format {
-	case FormatCSV, FormatTSV:
-		return newCSVReader(m), nil
-	case FormatText:
-		p, err := newPattern(m.Pattern)
-		return textReader{p}, err
-	case FormatXML:
+	language := m.Language.orDefault(m.Format)
+	if m.Format == FormatXML {
 		path, err := newXPath(m.recordsPath(), true)
 		return xmlReader{m.recordsPath(), path}, err
+	}
+	f, err := newFinder(language, m.Records)
+	if err != nil {
+		return nil, err
+	}
+	source := source{records: m.recordsPath(), finder: f, plain: language == JQ}
+	switch m.Format {
+	case FormatCSV, FormatTSV:
+		return newCSVReader(m, source), nil
+	case FormatText:
+		p, err := newPattern(m.Pattern)
+		return textReader{source, p}, err
 	case FormatNDJSON:
-		each, err := newJSONReader(m)
-		return ndjsonReader{each}, err
+		return ndjsonReader{source}, nil
 	default:
-		return newJSONReader(m)
+		return jsonReader{source}, nil
 	}
 }
 
-// jsonReader finds records in one JSON text, by a JSONPath.
-type jsonReader struct {
-	records      string
-	prefix, rest *query // the part of the path that must be found, and what is left
+// source is what readers of the formats that are trees have in common.
+type source struct {
+	records string
+	finder  finder
+	plain   bool // the trees are for jq
 }
 
-func newJSONReader(m Mapping) (*jsonReader, error) {
-	r := &jsonReader{records: m.recordsPath()}
-	path, err := CompilePath(r.records)
-	if err != nil {
-		return nil, err
-	}
-	segments := path.query.segments
-	found := singularPrefix(segments)
-	if r.prefix, err = newQuery(segments[:found]); err != nil {
-		return nil, err
-	}
-	if r.rest, err = newQuery(segments[found:]); err != nil {
-		return nil, err
-	}
-	return r, nil
+// A finder finds the records in a tree.
+type finder interface {
+	nodes(e *evaluation, root any) ([]any, error)
 }
 
-// read implements reader. The answer is decoded once, and every path runs on what that gives.
-func (r *jsonReader) read(e *evaluation, yield func(any, error) error) error {
-	doc, err := decode(e.ctx, e.answer.Body)
-	if err != nil {
-		return &Error{Record: -1, Sample: near(e.answer.Body, err), Err: err}
+func newFinder(language Language, records string) (finder, error) {
+	switch {
+	case records == "":
+		return everything{}, nil
+	case language == JQ:
+		return newJQ(records)
+	default:
+		return newPathFinder(records)
 	}
-	e.enter(doc)
-	nodes, err := r.nodes(e, doc.root)
+}
+
+// yieldEach gives out the records of a tree. An error is that of the tree as a whole.
+func (s source) yieldEach(e *evaluation, root any, yield func(any, error) error) error {
+	nodes, err := s.finder.nodes(e, root)
 	if err != nil {
-		return &Error{Record: -1, Path: r.records, Sample: sample(doc.root), Err: err}
+		return &Error{Record: -1, Path: s.records, Sample: sample(root), Err: err}
 	}
 	for _, node := range nodes {
 		if err := yield(node, nil); err != nil {
@@ -79,19 +85,105 @@ func (r *jsonReader) read(e *evaluation, yield func(any, error) error) error {
 	return nil
 }
 
-// nodes finds the records in a document.
-func (r *jsonReader) nodes(e *evaluation, root any) ([]any, error) {
-	base, found, err := r.prefix.one(e, root)
+// jsonReader finds records in one JSON text.
+type jsonReader struct{ source }
+
+// read implements reader. The answer is decoded once, and every expression runs on what that gives.
+func (r jsonReader) read(e *evaluation, yield func(any, error) error) error {
+	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: e.answer.Body, plain: r.plain})
+	if err != nil {
+		return &Error{Record: -1, Sample: near(e.answer.Body, err), Err: err}
+	}
+	e.enter(doc)
+	return r.yieldEach(e, doc.root, yield)
+}
+
+// ndjsonReader finds records in lines of JSON, each for itself.
+type ndjsonReader struct{ source }
+
+// read implements reader. A line that is no JSON, or has no records where they should be, is one record
+// that fails.
+func (r ndjsonReader) read(e *evaluation, yield func(any, error) error) error {
+	text, _, err := decodeText(e.answer)
+	if err != nil {
+		return &Error{Record: -1, Err: err}
+	}
+	offset := markLength(e.answer.Body)
+	for line := range bytes.Lines(text) {
+		start := offset
+		offset += len(line)
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if err := r.line(e, trimEnd(line), start, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r ndjsonReader) line(e *evaluation, line []byte, start int, yield func(any, error) error) error {
+	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: line, values: e.values, plain: r.plain})
+	if err != nil {
+		sample := near(line, err)
+		if syntax, ok := err.(*SyntaxError); ok {
+			err = &SyntaxError{start + syntax.Offset, syntax.Rule}
+		}
+		return yield(nil, &Error{Sample: sample, Err: err})
+	}
+	doc.values -= e.values
+	e.enter(doc)
+	nodes, err := r.finder.nodes(e, doc.root)
+	if err != nil {
+		return yield(nil, &Error{Path: r.records, Sample: sample(doc.root), Err: err})
+	}
+	for _, node := range nodes {
+		if err := yield(node, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// everything finds the records of a tree where no path says more: the elements of an array, none in a
+// null, else the tree itself.
+type everything struct{}
+
+func (everything) nodes(_ *evaluation, root any) ([]any, error) { return elements(root), nil }
+
+// pathFinder finds records by a JSONPath.
+type pathFinder struct {
+	prefix, rest *query // the part of the path that must be found, and what is left
+}
+
+func newPathFinder(records string) (*pathFinder, error) {
+	path, err := CompilePath(records)
+	if err != nil {
+		return nil, err
+	}
+	segments := path.query.segments
+	found := singularPrefix(segments)
+	prefix, err := newQuery(segments[:found])
+	if err != nil {
+		return nil, err
+	}
+	rest, err := newQuery(segments[found:])
+	return &pathFinder{prefix, rest}, err
+}
+
+// nodes implements finder.
+func (f *pathFinder) nodes(e *evaluation, root any) ([]any, error) {
+	base, found, err := f.prefix.one(e, root)
 	if err != nil {
 		return nil, err
 	}
 	if !found {
 		return nil, ErrNotFound
 	}
-	if len(r.rest.segments) == 0 {
+	if len(f.rest.segments) == 0 {
 		return elements(base), nil
 	}
-	return r.rest.all(e, base)
+	return f.rest.all(e, base)
 }
 
 // elements are the records of a value that was found: of an array, of null, of anything else.

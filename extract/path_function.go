@@ -127,11 +127,15 @@ func (e *evaluation) compilePattern(expr any, whole bool) (*pattern, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.keepPattern(key, p)
+	return p, nil
+}
+
+func (e *evaluation) keepPattern(key compiledPattern, p *pattern) {
 	if e.patterns == nil || len(e.patterns) >= maxCompiled {
 		e.patterns = make(map[compiledPattern]*pattern)
 	}
 	e.patterns[key] = p
-	return p, nil
 }
 
 type compiledPattern struct {

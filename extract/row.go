@@ -2,7 +2,6 @@ package extract
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"mime"
 	"slices"
@@ -21,10 +20,11 @@ type row struct {
 	cells   [][]byte
 	scratch []byte // of cells that do not stand in the answer as they are
 	object  any    // made when an expression asks for it
+	plain   bool   // that is jq
 }
 
-func newRow(names []string) *row {
-	return &row{names: names, order: names, cells: make([][]byte, 0, len(names))}
+func newRow(names []string, plain bool) *row {
+	return &row{names: names, order: names, plain: plain, cells: make([][]byte, 0, len(names))}
 }
 
 // reset makes it the next row.
@@ -50,9 +50,11 @@ func (r *row) tree() any {
 			object[name] = cellText(r.cells[i])
 		}
 	}
-	if len(object) == len(r.names) {
+	switch {
+	case r.plain:
+	case len(object) == len(r.names):
 		object[orderKey] = r.order
-	} else { // not every name has a value of its own
+	default: // not every name has a value of its own
 		var order []string
 		for _, name := range r.names {
 			if object[name] != nil && !slices.Contains(order, name) {
@@ -63,6 +65,17 @@ func (r *row) tree() any {
 	}
 	r.object = object
 	return object
+}
+
+// record is the whole row.
+func (r *row) record() Record {
+	values := make([]Value, 0, len(r.names))
+	for i, name := range r.names {
+		if r.cells[i] != nil {
+			values = append(values, Value{name, cellText(r.cells[i])})
+		}
+	}
+	return Record{lastWins(values)}
 }
 
 // cellText makes a text of UTF-8, as JSON's are.
@@ -80,7 +93,11 @@ func (column) single() bool { return true }
 func (column) visits() int  { return visitsPerField }
 
 func (c column) one(_ *evaluation, node any) (any, bool, error) {
-	value, found := node.(*row).cell(string(c))
+	r, is := node.(*row)
+	if !is {
+		return nil, false, nil
+	}
+	value, found := r.cell(string(c))
 	return value, found, nil
 }
 
@@ -122,8 +139,28 @@ func rowExpression(x expression) expression {
 	return ofTree{x}
 }
 
+// yieldRow gives out a row, or what a program makes of it.
+func (s source) yieldRow(e *evaluation, r *row, yield func(any, error) error) error {
+	if _, whole := s.finder.(everything); whole {
+		return yield(r, nil)
+	}
+	nodes, err := s.finder.nodes(e, r.tree())
+	if err != nil {
+		return yield(nil, &Error{Path: s.records, Sample: sample(r), Err: err})
+	}
+	for _, node := range nodes {
+		if err := yield(node, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // textReader finds a record in each line that a pattern matches.
-type textReader struct{ pattern *pattern }
+type textReader struct {
+	source
+	pattern *pattern
+}
 
 // read implements reader. Lines that do not match are passed over, but not all of them: a text that has
 // changed must not look like one without records.
@@ -134,7 +171,7 @@ func (r textReader) read(e *evaluation, yield func(any, error) error) error {
 	}
 	groups := r.pattern.SubexpNames()
 	names := slices.DeleteFunc(slices.Clone(groups), func(name string) bool { return name == "" })
-	current := newRow(names)
+	current := newRow(names, r.plain)
 	matched, written := false, false
 	for line := range bytes.Lines(text) {
 		if err := e.ctx.Err(); err != nil {
@@ -163,7 +200,7 @@ func (r textReader) read(e *evaluation, yield func(any, error) error) error {
 				current.cells = append(current.cells, line[places[2*i]:places[2*i+1]])
 			}
 		}
-		if err := yield(current, nil); err != nil {
+		if err := r.yieldRow(e, current, yield); err != nil {
 			return err
 		}
 	}
@@ -237,57 +274,4 @@ func transcode(text []byte, charset encoding.Encoding) ([]byte, error) {
 		return nil, fmt.Errorf("decode %s: %w", charset, err)
 	}
 	return decoded, nil
-}
-
-// ndjsonReader finds records in lines of JSON, each by a JSONPath of its own.
-type ndjsonReader struct{ each *jsonReader }
-
-// read implements reader. A line that is no JSON, or has no records where they should be, is one record
-// that fails.
-func (r ndjsonReader) read(e *evaluation, yield func(any, error) error) error {
-	text, _, err := decodeText(e.answer)
-	if err != nil {
-		return &Error{Record: -1, Err: err}
-	}
-	offset := markLength(e.answer.Body)
-	for line := range bytes.Lines(text) {
-		start := offset
-		offset += len(line)
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		if err := r.line(e, trimEnd(line), start, yield); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r ndjsonReader) line(e *evaluation, line []byte, start int, yield func(any, error) error) error {
-	doc, err := decodeMore(e.ctx, line, e.values)
-	if err != nil {
-		sample := near(line, err)
-		if syntax, ok := err.(*SyntaxError); ok {
-			err = &SyntaxError{start + syntax.Offset, syntax.Rule}
-		}
-		return yield(nil, &Error{Sample: sample, Err: err})
-	}
-	e.enter(doc)
-	nodes, err := r.each.nodes(e, doc.root)
-	if err != nil {
-		return yield(nil, &Error{Path: r.each.records, Sample: sample(doc.root), Err: err})
-	}
-	for _, node := range nodes {
-		if err := yield(node, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// decodeMore decodes a text of an answer in which values were read before.
-func decodeMore(ctx context.Context, text []byte, values int) (Document, error) {
-	doc, err := decodeFrom(&decoder{ctx: ctx, data: text, values: values})
-	doc.values -= values
-	return doc, err
 }
