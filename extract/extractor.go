@@ -70,8 +70,9 @@ type extractor struct {
 
 // A reader finds the records of an answer.
 type reader interface {
-	// read calls yield with each record, in order: a node that the fields' expressions know, or the
-	// error of a record that cannot be read although the next one can. It ends when yield fails.
+	// read calls yield with each record, in order: a node that the fields' expressions know, a *Record
+	// that is made already, or the error of a record that cannot be read although the next one can. It
+	// ends when yield fails.
 	// What it returns is about the answer as a whole: an [*Error], or what yield returned.
 	read(e *evaluation, yield func(node any, err error) error) error
 }
@@ -82,7 +83,7 @@ func compile(m Mapping) (*extractor, error) {
 	if x.fields, err = compileFields(m, "", m.Fields); err != nil {
 		return nil, err
 	}
-	if x.reader, err = newReader(m); err != nil {
+	if x.reader, err = newReader(m, x.fields); err != nil {
 		return nil, err
 	}
 	for _, f := range x.fields {
@@ -110,7 +111,9 @@ type collector struct {
 
 func (c *collector) take(node any, err error) error {
 	var record Record
-	if err == nil {
+	if made, is := node.(*Record); is {
+		record = *made
+	} else if err == nil {
 		if err = c.e.ctx.Err(); err == nil {
 			record, err = c.record(node)
 		}

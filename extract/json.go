@@ -24,7 +24,7 @@ func compileExpression(language Language, expr string, list bool) (expression, e
 	}
 }
 
-func newReader(m Mapping) (reader, error) {
+func newReader(m Mapping, fields []*field) (reader, error) {
 	language := m.Language.orDefault(m.Format)
 	if m.Format == FormatXML {
 		path, err := newXPath(m.recordsPath(), true)
@@ -34,7 +34,7 @@ func newReader(m Mapping) (reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	source := source{records: m.recordsPath(), finder: f, plain: language == JQ}
+	source := source{records: m.recordsPath(), finder: f, plain: language == JQ, scan: newScanPlan(m, fields)}
 	switch m.Format {
 	case FormatCSV, FormatTSV:
 		return newCSVReader(m, source), nil
@@ -52,7 +52,26 @@ func newReader(m Mapping) (reader, error) {
 type source struct {
 	records string
 	finder  finder
-	plain   bool // the trees are for jq
+	plain   bool      // the trees are for jq
+	scan    *scanPlan // nil where it takes a tree
+}
+
+// scanned gives out the records of a text of the common shape. It reports whether it was one.
+func (s source) scanned(e *evaluation, text []byte, yield func(any, error) error) (bool, error) {
+	if s.scan == nil {
+		return false, nil
+	}
+	records, values, ok := s.scan.scan(e.ctx, e.answer, text, e.values)
+	if !ok {
+		return false, nil
+	}
+	e.enter(Document{values: values - e.values})
+	for i := range records {
+		if err := yield(&records[i], nil); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
 }
 
 // A finder finds the records in a tree.
@@ -88,8 +107,12 @@ func (s source) yieldEach(e *evaluation, root any, yield func(any, error) error)
 // jsonReader finds records in one JSON text.
 type jsonReader struct{ source }
 
-// read implements reader. The answer is decoded once, and every expression runs on what that gives.
+// read implements reader. Where the answer is not simply scanned it is decoded once, and every expression
+// runs on what that gives.
 func (r jsonReader) read(e *evaluation, yield func(any, error) error) error {
+	if done, err := r.scanned(e, e.answer.Body, yield); done {
+		return err
+	}
 	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: e.answer.Body, plain: r.plain})
 	if err != nil {
 		return &Error{Record: -1, Sample: near(e.answer.Body, err), Err: err}
@@ -123,6 +146,9 @@ func (r ndjsonReader) read(e *evaluation, yield func(any, error) error) error {
 }
 
 func (r ndjsonReader) line(e *evaluation, line []byte, start int, yield func(any, error) error) error {
+	if done, err := r.scanned(e, line, yield); done {
+		return err
+	}
 	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: line, values: e.values, plain: r.plain})
 	if err != nil {
 		sample := near(line, err)

@@ -174,7 +174,7 @@ func TestExtract_SamplesEndBetweenCharacters(t *testing.T) {
 }
 
 func TestExtract_EndsWithItsContext(t *testing.T) {
-	x, err := New(Mapping{Fields: []Field{{Name: "a", Path: "$.a"}}})
+	x, err := New(Mapping{Fields: []Field{{Name: "a", Path: "$.a[*]"}}})
 	require.NoError(t, err)
 	_, err = x.Extract(&endsAfter{Context: t.Context(), after: 2}, Answer{Body: []byte(`[{},{},{}]`)})
 	require.ErrorIs(t, err, context.Canceled)
