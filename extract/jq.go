@@ -67,7 +67,7 @@ func (p *jqProgram) nodes(e *evaluation, root any) ([]any, error) { return p.all
 
 // run gives the outputs for a node, up to a number.
 func (p *jqProgram) run(e *evaluation, node any, most int) ([]any, error) {
-	r := &jqRun{Context: e.ctx, e: e, bytes: jqBytes + jqBytesPerValue*e.values}
+	r := newJQRun(e)
 	outputs := []any{}
 	for iter := p.code.RunWithContext(r, node, r); len(outputs) < most; {
 		output, more := iter.Next()
@@ -94,6 +94,16 @@ type jqRun struct {
 	steps int
 	bytes int // that the values which the program makes may still take
 	err   error
+
+	transient int // what a single step may make for a while
+}
+
+func newJQRun(e *evaluation) *jqRun {
+	return &jqRun{
+		Context: e.ctx, e: e,
+		bytes:     jqBytes + jqBytesPerValue*e.values,
+		transient: jqTransient + jqTransientPerValue*e.values,
+	}
 }
 
 const (
@@ -102,6 +112,9 @@ const (
 	// jqBytes bounds what a program makes, in all; jqBytesPerValue is more for each value of the answer.
 	jqBytes         = 8 << 20
 	jqBytesPerValue = 512
+	// jqTransient bounds what a single step may make for a while, and jqTransientPerValue as much more.
+	jqTransient         = 24 << 20
+	jqTransientPerValue = 256
 )
 
 var (

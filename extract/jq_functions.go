@@ -3,6 +3,7 @@ package extract
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"math/big"
 	"regexp"
 	"strings"
@@ -28,9 +29,6 @@ func jqFunctions() []gojq.CompilerOption {
 	}
 }
 
-// jqTransient bounds what a single step may make for a while.
-const jqTransient = 24 << 20
-
 func jqCount(r *jqRun, value any, _ []any) any {
 	if err := r.spend(jqSize(value, r.bytes)); err != nil {
 		return err
@@ -40,7 +38,7 @@ func jqCount(r *jqRun, value any, _ []any) any {
 
 func jqRoom(r *jqRun, value any, args []any) any {
 	factor := args[0].(int)
-	if err := r.room(factor*jqSize(value, jqTransient), jqTransient); err != nil {
+	if err := r.room(factor*jqSize(value, r.transient), r.transient); err != nil {
 		return err
 	}
 	if text, is := value.(string); is && longestDigits(text) > maxInteger { // as fromjson and tonumber read it
@@ -102,7 +100,7 @@ func jqTwo(r *jqRun, _ any, args []any) any {
 		if n, ok := gojq.ToFloat64(right); ok {
 			err = repeats(r, l, n)
 		} else if s, ok := right.(string); ok {
-			err = r.room(32*min(len(l), jqTransient), jqTransient) // l / s, and where s is in l
+			err = r.room(32*len(l), r.transient) // l / s, and where s is in l
 			if err == nil {
 				err = r.room(len(l)*len(s), mostText)
 			}
@@ -130,7 +128,7 @@ func repeats(r *jqRun, s string, n float64) error {
 	if n < 0 {
 		return nil
 	}
-	return r.room(int(min(float64(len(s))*n, 2*jqTransient)), min(jqTransient, r.bytes))
+	return r.room(int(min(float64(len(s))*n, math.MaxInt32)), min(r.transient, r.bytes))
 }
 
 func digitsOf(number any) int {

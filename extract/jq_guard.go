@@ -59,8 +59,8 @@ var jqLazy = set("map select first last any all isempty recurse limit skip until
 var jqFactors = map[string]int{
 	"explode": 24, "split": 32, "fromjson": 48, "tonumber": 1, "tojson": 6, "tostring": 6, "ascii": 1, "implode": 4,
 	"@json": 6, "@text": 6, "@html": 6, "@uri": 3, "@csv": 2, "@tsv": 2, "@sh": 4, "@base64": 2, "@base64d": 1, "@urid": 1,
-	"format": 6, "strftime": 64, "strptime": 64, "tostream": 8, "to_entries": 8, "from_entries": 8, "with_entries": 8, "flatten": 1,
-	"group_by": 8, "unique_by": 8, "sort_by": 8, "sort": 2, "unique": 2,
+	"format": 6, "strftime": 64, "strptime": 64, "tostream": 8, "to_entries": 4, "from_entries": 4, "with_entries": 4, "flatten": 1,
+	"group_by": 4, "unique_by": 4, "sort_by": 4, "sort": 2, "unique": 2,
 }
 
 // Functions of two values that may take the product of their sizes.
@@ -78,8 +78,7 @@ func (g *jqGuard) fail(format string, args ...any) {
 	panic(jqFault{fmt.Errorf(format, args...)})
 }
 
-// names notes the functions that a program defines anywhere, and refuses those that jq has already: a
-// call must mean the same everywhere.
+// names notes the functions that a program defines anywhere.
 func (g *jqGuard) names(query *gojq.Query) {
 	walkJQ(query, func(q *gojq.Query) {
 		for _, def := range q.FuncDefs {
@@ -126,20 +125,27 @@ func (g *jqGuard) query(q *gojq.Query) {
 	}
 }
 
+// definition refuses the names of jq's own functions: a call must mean the same everywhere.
 func (g *jqGuard) definition(def *gojq.FuncDef) {
 	if !g.trusted {
-		for _, name := range append([]string{def.Name}, def.Args...) {
-			if plain := strings.TrimPrefix(name, "$"); strings.HasPrefix(plain, "_") || g.special(plain) {
-				g.fail("%s is a function of jq, or of its own: choose another name", name)
+		g.ownName(def.Name, len(def.Args))
+		for _, arg := range def.Args {
+			if !strings.HasPrefix(arg, "$") {
+				g.ownName(arg, 0)
 			}
 		}
 	}
 	g.query(def.Body)
 }
 
-func (g *jqGuard) special(name string) bool {
-	_, factor := jqFactors[name]
-	return factor || jqRefused[name] || jqFree[name] || jqLazy[name] || jqProducts[name] || jqPrelude().has(name) || name == "setpath"
+func (g *jqGuard) ownName(name string, arity int) {
+	call := jqCall(name)
+	for range arity {
+		call.Term.Func.Args = append(call.Term.Func.Args, jqIdentity())
+	}
+	if _, err := gojq.Compile(call); err == nil || strings.HasPrefix(name, "_") || jqRefused[name] {
+		g.fail("%s/%d is a function of jq, or of its own: choose another name", name, arity)
+	}
 }
 
 func (g *jqGuard) patterns(list []*gojq.Pattern) {
@@ -244,6 +250,10 @@ func (g *jqGuard) index(i *gojq.Index) {
 	g.str(i.Str)
 	for _, q := range []*gojq.Query{i.Start, i.End} {
 		if q == nil {
+			continue
+		}
+		if i.IsSlice {
+			g.query(q)
 			continue
 		}
 		if t := q.Term; t != nil && t.Type == gojq.TermTypeNumber && len(t.Number) < 6 && strings.Trim(t.Number, "0123456789") == "" {
@@ -464,7 +474,6 @@ null`
 // jqLibrary is the prelude.
 type jqLibrary struct {
 	names  map[string]bool // as name/arity
-	plain  map[string]bool
 	source string
 }
 
@@ -473,16 +482,14 @@ var jqPrelude = sync.OnceValue(func() jqLibrary {
 	if err != nil {
 		panic(err)
 	}
-	l := jqLibrary{names: map[string]bool{}, plain: map[string]bool{}, source: jqPreludeText}
+	l := jqLibrary{names: map[string]bool{}, source: jqPreludeText}
 	for _, def := range q.FuncDefs {
 		l.names[fmt.Sprintf("%s/%d", def.Name, len(def.Args))] = true
-		l.plain[def.Name] = true
 	}
 	return l
 })
 
 func (l jqLibrary) defines(arity string) bool { return l.names[arity] }
-func (l jqLibrary) has(name string) bool      { return l.plain[name] }
 
 // needed gives the definitions, guarded, if any of them is called.
 func (l jqLibrary) needed(called []string) []*gojq.FuncDef {

@@ -56,12 +56,20 @@ type source struct {
 	scan    *scanPlan // nil where it takes a tree
 }
 
-// scanned gives out the records of a text of the common shape. It reports whether it was one.
-func (s source) scanned(e *evaluation, text []byte, yield func(any, error) error) (bool, error) {
+// scanner is nil where a tree is wanted.
+func (s source) scanner(e *evaluation) *scanner {
 	if s.scan == nil {
+		return nil
+	}
+	return s.scan.scanner(e)
+}
+
+// give gives out the records of a text of the common shape. It reports whether it was one.
+func (s *scanner) give(e *evaluation, text []byte, yield func(any, error) error) (bool, error) {
+	if s == nil {
 		return false, nil
 	}
-	records, values, ok := s.scan.scan(e.ctx, e.answer, text, e.values)
+	records, values, ok := s.scan(text, e.values)
 	if !ok {
 		return false, nil
 	}
@@ -110,7 +118,7 @@ type jsonReader struct{ source }
 // read implements reader. Where the answer is not simply scanned it is decoded once, and every expression
 // runs on what that gives.
 func (r jsonReader) read(e *evaluation, yield func(any, error) error) error {
-	if done, err := r.scanned(e, e.answer.Body, yield); done {
+	if done, err := r.scanner(e).give(e, e.answer.Body, yield); done {
 		return err
 	}
 	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: e.answer.Body, plain: r.plain})
@@ -131,22 +139,22 @@ func (r ndjsonReader) read(e *evaluation, yield func(any, error) error) error {
 	if err != nil {
 		return &Error{Record: -1, Err: err}
 	}
-	offset := markLength(e.answer.Body)
+	offset, s := markLength(e.answer.Body), r.scanner(e)
 	for line := range bytes.Lines(text) {
 		start := offset
 		offset += len(line)
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if err := r.line(e, trimEnd(line), start, yield); err != nil {
+		if err := r.line(e, s, trimEnd(line), start, yield); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r ndjsonReader) line(e *evaluation, line []byte, start int, yield func(any, error) error) error {
-	if done, err := r.scanned(e, line, yield); done {
+func (r ndjsonReader) line(e *evaluation, s *scanner, line []byte, start int, yield func(any, error) error) error {
+	if done, err := s.give(e, line, yield); done {
 		return err
 	}
 	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: line, values: e.values, plain: r.plain})

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"math/bits"
@@ -146,7 +145,7 @@ func (n *scanNode) number(next int, place []int) int {
 	return next
 }
 
-// scanner reads one text.
+// scanner reads texts, one after the other.
 type scanner struct {
 	decoder
 	*scanPlan
@@ -158,15 +157,21 @@ type scanner struct {
 	texts   strings.Builder // of which values take their text
 }
 
-// scan reads the records of a text, of an answer of which that many values were read before. It returns
-// ok false where it gives up, and else how many values there are now.
-func (p *scanPlan) scan(ctx context.Context, answer Answer, text []byte, before int) (records []Record, values int, ok bool) {
-	s := &scanner{decoder: decoder{ctx: ctx, data: text, values: before}, scanPlan: p, answer: answer,
+func (p *scanPlan) scanner(e *evaluation) *scanner {
+	return &scanner{decoder: decoder{ctx: e.ctx}, scanPlan: p, answer: e.answer,
 		values: make([]any, p.slots), found: make([]bool, p.slots)}
+}
+
+// scan reads the records of a text, of an answer of which that many values were read before. It returns
+// ok false where it gives up, and else how many values there are now. The slice is used again by the next
+// scan, the records in it are not.
+func (s *scanner) scan(text []byte, before int) (records []Record, values int, ok bool) {
+	s.data, s.pos, s.depth, s.decoder.values, s.records = text, 0, 0, before, s.records[:0]
+	s.pendingNames, s.pendingValues = s.pendingNames[:0], s.pendingValues[:0]
 	if bytes.HasPrefix(text, []byte("\uFEFF")) {
 		s.pos = len("\uFEFF")
 	}
-	if !s.seek(p.list) {
+	if !s.seek(s.list) {
 		return nil, 0, false
 	}
 	if s.space(); s.pos < len(text) {

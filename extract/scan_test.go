@@ -130,7 +130,7 @@ func TestScan_AgreesWithTheTree(t *testing.T) {
 func TestScan_ReadsWhatItShould(t *testing.T) {
 	x, err := compile(benchMapping.Canonical())
 	require.NoError(t, err)
-	records, values, ok := x.reader.(jsonReader).scan.scan(t.Context(), Answer{}, answerOf(1000), 0)
+	records, values, ok := x.reader.(jsonReader).scanner(newEvaluation(t.Context(), Answer{})).scan(answerOf(1000), 0)
 	require.True(t, ok, "no detour by the tree")
 	assert.Len(t, records, 1000)
 	doc, err := Parse(answerOf(1000))

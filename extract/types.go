@@ -165,7 +165,7 @@ func toInteger(text string) (any, string) {
 	if !ok {
 		return nil, ruleNumber
 	}
-	if strings.IndexAny(number, ".eE") < 0 && number != "-0" {
+	if !strings.ContainsAny(number, ".eE") && number != "-0" {
 		return json.Number(number), ""
 	}
 	d := newDecimal(number)
