@@ -107,8 +107,8 @@ type bombReport struct {
 
 // Each bomb ends within its deadline and its memory, in a process of its own where nothing else allocates.
 func TestBombs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts processes")
+	if testing.Short() || raceDetector {
+		t.Skip("starts processes and measures them")
 	}
 	lit := 0
 	for i, b := range bombs(t) {

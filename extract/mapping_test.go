@@ -349,3 +349,43 @@ func TestMapping_CanonicalIsWhatAStoreOfJSONGivesBack(t *testing.T) {
 func TestError_SpeaksForTheAnswerAsAWhole(t *testing.T) {
 	assert.EqualError(t, &Error{Record: -1, Err: errors.New("why")}, "extract: why")
 }
+
+func FuzzMapping(f *testing.F) {
+	for _, seed := range []struct{ mapping, answer string }{
+		{`{"records":"$.a[*]","fields":[{"name":"n","path":"$.n","type":"integer","default":0}],"bad_records":"skip"}`, `{"a":[{"n":"7"},{"n":true}]}`},
+		{`{"format":"csv","csv":{"delimiter":";"},"fields":[{"name":"t","path":"$.t","type":"time","format":"date","zone":"Europe/Berlin"}]}`, "t\n2026-03-01\n"},
+		{`{"format":"xml","records":"//i","fields":[{"name":"l","path":"c","type":"json"},{"name":"g","path":"c","fields":[{"name":"x","path":"."}]}]}`, "<r><i><c>1</c></i></r>"},
+		{`{"language":"jq","records":".[]","fields":[{"name":"x","path":".x // 1"},{"name":"c","const":{"b":[0.10]}},{"name":"p","from":"page"}]}`, `[{"x":null}]`},
+		{`{"format":"text","pattern":"(?P<a>\\w+)","fields":[{"name":"f","fields":[{"name":"a","path":"$.a"}]}]}`, "one\ntwo"},
+		{`{"format":"ndjson"}`, "{}\n[1]"},
+	} {
+		f.Add(seed.mapping, seed.answer)
+	}
+	f.Fuzz(func(t *testing.T, text, answer string) {
+		var m Mapping
+		if json.Unmarshal([]byte(text), &m) != nil {
+			return
+		}
+		faults := m.Validate()
+		x, err := New(m)
+		require.Equal(t, faults == nil, err == nil, "what is valid compiles")
+		if err != nil {
+			return
+		}
+		kept, err := appendForeign(nil, m.Canonical())
+		require.NoError(t, err)
+		var again Mapping
+		require.NoError(t, json.Unmarshal(kept, &again))
+		require.NoError(t, again.Validate())
+		result, err := x.Extract(t.Context(), Answer{Body: []byte(answer), Page: 1})
+		if err != nil {
+			return
+		}
+		for _, r := range result.Records {
+			require.True(t, json.Valid([]byte(r.String())))
+			if len(m.Fields) > 0 {
+				require.Equal(t, len(m.Fields), r.Len(), "every record has every field")
+			}
+		}
+	})
+}
