@@ -51,6 +51,8 @@ var jqPrograms = []struct{ name, program, in, want string }{
 	{"to and from entries", `to_entries, with_entries(.value += 1), (to_entries | from_entries)`, `{"b":1,"a":2}`, `[{"key":"a","value":2},{"key":"b","value":1}] {"a":3,"b":2} {"a":2,"b":1}`},
 	{"reduce and foreach", `(reduce .[] as $x (0; . + $x)), [foreach .[] as $x (0; . + $x)], (reduce .[] as [$i, $j] (0; . + $i * $j))?`, `[1,2,3]`, `6 [1,3,6]`},
 	{"variables and definitions", `def double(f): f * 2; . as {a: $x, b: [$y]} | double($x) + $y, double(.a)`, `{"a":2,"b":[3]}`, `7 4`},
+	{"definitions before an operation", `(def f: 3; f + 1), (def f: 3; f * 2), (def f: .a; f += 1), [def f: 1; f, f - 1], "\(def f: 2; f)", .[def f: "a"; f]`, `{"a":1}`,
+		`4 6 {"a":2} [1,0] "2" 1`},
 	{"if, try, alternatives", `(if . > 1 then "big" elif . == 1 then "one" else "small" end), (try error("x") catch .), (.a? // "none"), ([.[]?])`, `1`, `"one" "x" "none" []`},
 	{"regular expressions", `test("B"; "i"), [match("[a-z]+"; "g").string], capture("(?<y>[0-9]+)-(?<m>[0-9]+)"), [scan("[0-9]")], [splits("-")]`, `"ab-12-3"`,
 		`true ["ab"] {"m":"3","y":"12"} ["1","2","3"] ["ab","12","3"]`},

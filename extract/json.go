@@ -64,24 +64,6 @@ func (s source) scanner(e *evaluation) *scanner {
 	return s.scan.scanner(e)
 }
 
-// give gives out the records of a text of the common shape. It reports whether it was one.
-func (s *scanner) give(e *evaluation, text []byte, yield func(any, error) error) (bool, error) {
-	if s == nil {
-		return false, nil
-	}
-	records, values, ok := s.scan(text, e.values)
-	if !ok {
-		return false, nil
-	}
-	e.enter(Document{values: values - e.values})
-	for i := range records {
-		if err := yield(&records[i], nil); err != nil {
-			return true, err
-		}
-	}
-	return true, nil
-}
-
 // A finder finds the records in a tree.
 type finder interface {
 	nodes(e *evaluation, root any) ([]any, error)

@@ -292,3 +292,34 @@ func FuzzXML(f *testing.F) {
 		}
 	})
 }
+
+// A compiled expression is used again, for other places and documents. It must remember nothing.
+func TestXPath_ExpressionsRememberNothing(t *testing.T) {
+	documents := []string{feed, "<r><item id='3'/></r>", "<r/>", "<item><item id='1'><title>x</title></item><item id='2'/></item>"}
+	for _, expr := range []string{
+		"item", ".//item[1]", "//item[last()]", "//item[position() > 1]/@id", "count(.//item)", "string(title)", "//item[title]", "//*[@id][2]",
+		"concat(name(), count(*))", "(//title)[2]", "not(title)", "sum(//@id)", "//item/following-sibling::*", "item/ancestor::*", ".. | . | *", "boolean(//item[@id = 2])",
+		"//item[count(category) > 1]", "item[not(@id = 2)]/title", "normalize-space(.)", "//title/parent::item/@id", "substring-after(title, ' ')", "-(1 + count(*))",
+	} {
+		kept, err := newXPath(expr, true)
+		require.NoError(t, err)
+		for range 2 {
+			for _, document := range documents {
+				e := newEvaluation(t.Context(), Answer{Body: []byte(document)})
+				root, err := parseXML(e)
+				require.NoError(t, err)
+				for node := root.next(root); node != nil; node = node.next(root) {
+					fresh, err := newXPath(expr, true)
+					require.NoError(t, err)
+					want, wantErr := fresh.all(e, node)
+					got, gotErr := kept.all(e, node)
+					require.Equal(t, wantErr, gotErr)
+					require.Equal(t, len(want), len(got), expr)
+					for i := range want {
+						require.True(t, want[i] == got[i], "%s: %v and %v", expr, want[i], got[i])
+					}
+				}
+			}
+		}
+	}
+}
