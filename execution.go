@@ -174,8 +174,9 @@ func (a Attempt) Duration() time.Duration { return a.FinishedAt.Sub(a.StartedAt)
 // A Result is what the Pipeline reports of one attempt. It is filled as far as the attempt came.
 type Result struct {
 	HTTPStatus int   `json:"http_status,omitempty"`
-	Bytes      int64 `json:"bytes,omitempty"`   // of the decompressed answer
-	Records    int64 `json:"records,omitempty"` // extracted
+	Bytes      int64 `json:"bytes,omitempty"`    // of the decompressed answer
+	Records    int64 `json:"records,omitempty"`  // extracted
+	Rejected   int64 `json:"rejected,omitempty"` // set aside by an Extract that skips bad records
 	// FromKept is set if no call was made: the answer of an earlier attempt was used.
 	FromKept bool    `json:"from_kept,omitempty"`
 	Timings  Timings `json:"timings,omitzero"`

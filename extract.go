@@ -9,11 +9,11 @@ import (
 // A Record is one extracted row: an ordered list of named values. See [extract.Record].
 type Record = extract.Record
 
-// A Field says how one named value comes out of a record: its name, a path, whether it is required,
-// and a default for where the path finds nothing. See [extract.Field].
+// A Field says how one named value comes out of a record: its name, a path, its type, whether it is
+// required, and a default for where the path finds nothing. See [extract.Field].
 type Field = extract.Field
 
-// An Extract says how records come out of an answer: a JSONPath to the records, then a field
+// An Extract says how records come out of an answer: its format, a path to the records, then a field
 // list that is applied to each. Without fields a record is the whole object.
 // The rules are those of [extract.Mapping].
 type Extract struct {
@@ -22,12 +22,23 @@ type Extract struct {
 	Name   string            `json:"name,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 
+	// Format is what the answer is written in, JSON when left empty; Language that of the paths,
+	// JSONPath (or XPath for XML) when left empty.
+	Format   extract.Format   `json:"format,omitempty"`
+	Language extract.Language `json:"language,omitempty"`
+	// CSV says how a table is written, Pattern which lines of a text are records.
+	CSV     extract.CSV `json:"csv,omitzero"`
+	Pattern string      `json:"pattern,omitempty"`
+
 	// Records is the path to the records. Empty means "$": the answer's elements if it is an
 	// array, else the answer itself.
 	Records string `json:"records,omitempty"`
 	// Fields are the named values of a record, in their order. In their paths $ is the record, not
 	// the answer. Empty means the whole object.
 	Fields []Field `json:"fields,omitempty"`
+	// BadRecords says whether a record that fails is the end of the attempt, which is the default, or
+	// is set aside and counted.
+	BadRecords extract.BadRecords `json:"bad_records,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`
@@ -43,5 +54,8 @@ func (e *Extract) Meta() Meta {
 
 // Mapping returns e as the extract package takes it.
 func (e Extract) Mapping() extract.Mapping {
-	return extract.Mapping{Records: e.Records, Fields: e.Fields}
+	return extract.Mapping{
+		Format: e.Format, Language: e.Language, CSV: e.CSV, Pattern: e.Pattern,
+		Records: e.Records, Fields: e.Fields, BadRecords: e.BadRecords,
+	}
 }

@@ -111,12 +111,12 @@ func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
 	return result, nil
 }
 
-// answer returns the answer's body: the one that is kept, or else that of a call.
-func (p *pipeline) answer(ctx context.Context, call Call, result *Result) ([]byte, error) {
+// answer returns the answer: the one that is kept, or else that of a call.
+func (p *pipeline) answer(ctx context.Context, call Call, result *Result) (*Answer, error) {
 	switch {
 	case call.usesKept():
 		result.HTTPStatus, result.Bytes, result.FromKept = call.Answer.Status, int64(len(call.Answer.Body)), true
-		return call.Answer.Body, nil
+		return call.Answer, nil
 	case call.Execution.AnswerOf != "":
 		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", call.Execution.AnswerOf)}
 	}
@@ -124,14 +124,15 @@ func (p *pipeline) answer(ctx context.Context, call Call, result *Result) ([]byt
 	if err != nil {
 		return nil, err
 	}
+	answer := Answer{
+		ExecutionID: call.Execution.ID, Fence: call.Execution.Fence, FetchedAt: now(),
+		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
+	}
 	keeps := call.Keep != nil && (call.Delivery != nil || call.Schedule.KeepAnswers > 0)
 	if keeps && len(response.Body) <= MaxAnswerBytes {
-		err = call.Keep(ctx, Answer{
-			ExecutionID: call.Execution.ID, Fence: call.Execution.Fence, FetchedAt: now(),
-			Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
-		})
+		err = call.Keep(ctx, answer)
 	}
-	return response.Body, err
+	return &answer, err
 }
 
 // usesKept reports whether the attempt takes the answer that is kept. It does unless that could not be
@@ -183,18 +184,22 @@ func mergeHeaders(under, over map[string]string) map[string]string {
 	return merged
 }
 
-func (p *pipeline) extract(ctx context.Context, call Call, answer []byte, result *Result) ([]Record, error) {
+func (p *pipeline) extract(ctx context.Context, call Call, answer *Answer, result *Result) ([]Record, error) {
 	defer stopwatch(&result.Timings.Extract)()
 	extractor, err := p.extractor(call.Extract)
 	if err != nil {
 		return nil, err
 	}
-	records, err := extractor.Extract(ctx, answer)
+	extracted, err := extractor.Extract(ctx, extract.Answer{
+		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
+		ExecutionID: call.Execution.ID, ScheduleID: call.Schedule.ID, ScheduledAt: call.Execution.ScheduledAt,
+		URL: answer.URL, Page: 1,
+	})
 	if err != nil {
 		return nil, err
 	}
-	result.Records = int64(len(records))
-	return records, nil
+	result.Records, result.Rejected = int64(len(extracted.Records)), extracted.Rejected
+	return extracted.Records, nil
 }
 
 // extractor returns the compiled form of x, which is compiled once for each version. Without an
@@ -210,7 +215,7 @@ func (p *pipeline) extractor(x *Extract) (extract.Extractor, error) {
 	if compiled := p.extractors[key]; compiled != nil {
 		return compiled, nil
 	}
-	compiled, err := extract.JSONPath(mapping)
+	compiled, err := extract.New(mapping)
 	if err != nil {
 		return nil, &ClassifiedError{ClassPermanent, err}
 	}

@@ -1,11 +1,16 @@
 package extract
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/PaesslerAG/jsonpath"
 	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
 )
 
 // answerOf has about 190 bytes for each record, of which four fields are wanted.
@@ -23,27 +28,108 @@ func answerOf(records int) []byte {
 	return []byte(b.String())
 }
 
-func BenchmarkJSONPath(b *testing.B) {
-	x, err := JSONPath(Mapping{Records: "$.data.items", Fields: []Field{
-		{Name: "id", Path: "$.id", Required: true},
-		{Name: "symbol", Path: "$.symbol"},
-		{Name: "price", Path: "$.quote.price"},
-		{Name: "updated_at", Path: "$.updated_at"},
-	}})
+// benchMapping takes four fields of each record of answerOf.
+var benchMapping = Mapping{Records: "$.data.items[*]", Fields: []Field{
+	{Name: "id", Path: "$.id", Required: true},
+	{Name: "symbol", Path: "$.symbol"},
+	{Name: "price", Path: "$.quote.price"},
+	{Name: "updated_at", Path: "$.updated_at"},
+}}
+
+// BenchmarkExtract takes the same four fields of each record in several ways: by a scan, as New does for
+// this shape; by a tree, as New does for others; and as a program does by hand.
+func BenchmarkExtract(b *testing.B) {
+	scanning, err := New(benchMapping)
 	require.NoError(b, err)
-	for _, n := range []int{20, 1000} {
-		answer := answerOf(n)
-		b.Run(fmt.Sprintf("%d records", n), func(b *testing.B) {
-			b.SetBytes(int64(len(answer)))
-			b.ReportAllocs()
-			for b.Loop() {
-				records, err := x.Extract(b.Context(), answer)
-				if err != nil || len(records) != n {
-					b.Fatal(err, len(records))
-				}
-			}
-		})
+	general, err := compile(benchMapping.Canonical())
+	require.NoError(b, err)
+	general.reader = withoutScan(general.reader)
+	ours := func(x Extractor) func(testing.TB, []byte) int {
+		return func(tb testing.TB, answer []byte) int {
+			result, err := x.Extract(tb.Context(), Answer{Body: answer})
+			require.NoError(tb, err)
+			return len(result.Records)
+		}
 	}
+	for _, way := range []struct {
+		name    string
+		extract func(testing.TB, []byte) int
+	}{
+		{"scan", ours(scanning)}, {"tree", ours(general)},
+		{"encoding-json struct", byStruct}, {"gjson", byGJSON}, {"PaesslerAG", byPaessler},
+	} {
+		for _, n := range []int{20, 1000} {
+			answer := answerOf(n)
+			b.Run(fmt.Sprintf("%s/%d records", way.name, n), func(b *testing.B) {
+				b.SetBytes(int64(len(answer)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if found := way.extract(b, answer); found != n {
+						b.Fatal(found)
+					}
+				}
+			})
+		}
+	}
+}
+
+func byStruct(tb testing.TB, answer []byte) int {
+	var document struct {
+		Data struct {
+			Items []struct {
+				ID        json.Number `json:"id"`
+				Symbol    string      `json:"symbol"`
+				Quote     struct{ Price json.Number }
+				UpdatedAt string `json:"updated_at"`
+			}
+		}
+	}
+	require.NoError(tb, json.Unmarshal(answer, &document))
+	return len(document.Data.Items)
+}
+
+func byGJSON(tb testing.TB, answer []byte) int {
+	require.True(tb, gjson.ValidBytes(answer))
+	var records []Record
+	gjson.GetBytes(answer, "data.items").ForEach(func(_, item gjson.Result) bool {
+		records = append(records, Record{[]Value{
+			{"id", json.Number(item.Get("id").Raw)}, {"symbol", item.Get("symbol").String()},
+			{"price", json.Number(item.Get("quote.price").Raw)}, {"updated_at", item.Get("updated_at").String()},
+		}})
+		return true
+	})
+	return len(records)
+}
+
+var paesslerPaths = func() (list []func(context.Context, any) (any, error)) {
+	for _, expr := range []string{"$.data.items", "$.id", "$.symbol", "$.quote.price", "$.updated_at"} {
+		evaluate, err := jsonpath.New(expr)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, evaluate)
+	}
+	return list
+}()
+
+func byPaessler(tb testing.TB, answer []byte) int {
+	var document any
+	decoder := json.NewDecoder(bytes.NewReader(answer))
+	decoder.UseNumber()
+	require.NoError(tb, decoder.Decode(&document))
+	items, err := paesslerPaths[0](tb.Context(), document)
+	require.NoError(tb, err)
+	var records []Record
+	for _, item := range items.([]any) {
+		values := make([]Value, 4)
+		for i, name := range []string{"id", "symbol", "price", "updated_at"} {
+			value, err := paesslerPaths[i+1](tb.Context(), item)
+			require.NoError(tb, err)
+			values[i] = Value{name, value}
+		}
+		records = append(records, Record{values})
+	}
+	return len(records)
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -17,7 +17,9 @@ const maxDepth = 10_000
 // takes some 400 bytes and can be written in nine. Most answers have ten bytes or more for each value.
 const maxValues = 2_000_000
 
-// A SyntaxError says where an answer stops being JSON.
+var errDigits = fmt.Errorf("a number of more than %d digits: %w", maxInteger, ErrBudget)
+
+// A SyntaxError says where an answer stops being JSON, or a table.
 type SyntaxError struct {
 	Offset int    // of the first byte that does not fit, counted from the start of the answer
 	Rule   string // what was expected there
@@ -36,15 +38,18 @@ func Parse(data []byte) (Document, error) { return decode(context.Background(), 
 
 // decode is Parse with an end: it returns ctx's error soon after ctx ends.
 func decode(ctx context.Context, data []byte) (Document, error) {
-	d := decoder{ctx: ctx, data: data}
-	if bytes.HasPrefix(data, []byte("\uFEFF")) {
+	return decodeFrom(&decoder{ctx: ctx, data: data})
+}
+
+func decodeFrom(d *decoder) (Document, error) {
+	if bytes.HasPrefix(d.data, []byte("\uFEFF")) {
 		d.pos = len("\uFEFF")
 	}
 	root, err := d.value()
 	if err != nil {
 		return Document{}, err
 	}
-	if d.space(); d.pos < len(data) {
+	if d.space(); d.pos < len(d.data) {
 		return Document{}, d.unexpected("the end after the value")
 	}
 	return Document{root: root, values: d.values}, nil
@@ -57,6 +62,7 @@ type decoder struct {
 	pos    int
 	depth  int
 	values int
+	plain  bool // objects without their order, and numbers of a bounded length: for jq
 
 	// Members and elements wait here until their number is known: one stack for all levels.
 	pendingNames  []string
@@ -98,7 +104,7 @@ func (d *decoder) value() (any, error) {
 func (d *decoder) count() error {
 	d.values++
 	if d.values > maxValues {
-		return fmt.Errorf("more than %d values in the answer: %w", maxValues, ErrBudget)
+		return errValues
 	}
 	if d.values%checkEvery == 0 {
 		return d.ctx.Err()
@@ -192,7 +198,9 @@ func (d *decoder) build(order []string, values []any) map[string]any {
 			unique = append(unique, name)
 		}
 	}
-	object[orderKey] = d.shape(unique)
+	if !d.plain {
+		object[orderKey] = d.shape(unique)
+	}
 	return object
 }
 
@@ -338,6 +346,9 @@ func (d *decoder) number() (any, error) {
 	if end < 0 {
 		d.pos = -end
 		return nil, d.unexpected("a digit")
+	}
+	if d.plain && end-d.pos > maxInteger { // arithmetic takes the square of the length
+		return nil, errDigits
 	}
 	number := json.Number(d.data[d.pos:end])
 	d.pos = end

@@ -105,6 +105,20 @@ func TestParse_JSONTestSuite(t *testing.T) {
 	}
 }
 
+// suiteTexts are the texts of the test suite.
+func suiteTexts(t testing.TB) [][]byte {
+	t.Helper()
+	files, err := filepath.Glob("testdata/jsontestsuite/*.json")
+	require.NoError(t, err)
+	var texts [][]byte
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		texts = append(texts, data)
+	}
+	return texts
+}
+
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,-2.5e+7,"x\u00e9\ud83d\ude00\n",null,true,{}],"a":0}`, "\uFEFF[]", `"\ud800\u0041"`, "\"\xff\"", `[1`, `{"\xff":1}`} {
 		f.Add([]byte(seed))

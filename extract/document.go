@@ -1,6 +1,12 @@
 package extract
 
-import "unicode/utf8"
+import (
+	"maps"
+	"math"
+	"math/big"
+	"slices"
+	"unicode/utf8"
+)
 
 // A Document is an answer decoded once; any number of paths then run on it. See [Parse].
 // It does not change and may be used from several goroutines. The zero Document is a JSON null.
@@ -26,9 +32,13 @@ var emptyObject = map[string]any{}
 
 func newObject(size int) map[string]any { return make(map[string]any, size+1) }
 
-// names returns the names of an object's members in document order.
+// names returns the names of an object's members in document order. Objects of jq have none: their names
+// are sorted, as jq writes them.
 func names(object map[string]any) []string {
-	order, _ := object[orderKey].([]string)
+	order, ordered := object[orderKey].([]string)
+	if !ordered && len(object) > 0 {
+		order = slices.Sorted(maps.Keys(object))
+	}
 	return order
 }
 
@@ -50,6 +60,16 @@ func export(node any, count func() error) (any, error) {
 			}
 		}
 		return list, nil
+	case *xmlNode:
+		text, cost := node.content(math.MaxInt)
+		for range cost {
+			if err := count(); err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
+	case int, float64, *big.Int:
+		return jqNumber(node), nil
 	default:
 		return node, nil
 	}
@@ -100,6 +120,10 @@ func sample(node any) string {
 
 func appendSample(dst []byte, node any) []byte {
 	switch node := node.(type) {
+	case *xmlNode:
+		return appendXMLSample(dst, node)
+	case *row:
+		return appendSample(dst, node.tree())
 	case []any:
 		dst = append(dst, '[')
 		for i, element := range node {

@@ -12,6 +12,12 @@ type query struct {
 	singular bool
 }
 
+// single implements expression.
+func (q *query) single() bool { return q.singular }
+
+// visits implements expression.
+func (q *query) visits() int { return visitsPerField + len(q.segments) }
+
 // A step goes from one node to the nodes it selects there. Walking depth first gives the order of the
 // RFC's node lists without ever holding one.
 type step interface {
@@ -77,7 +83,7 @@ func walk(e *evaluation, steps []step, node any, yield func(any) error) error {
 	return steps[0].each(e, node, func(next any) error { return walk(e, steps[1:], next, yield) })
 }
 
-// all returns every node the query selects.
+// all returns every node the query selects. It implements expression.
 func (q *query) all(e *evaluation, node any) ([]any, error) {
 	nodes := []any{}
 	err := q.each(e, node, func(n any) error {
@@ -104,8 +110,8 @@ func (q *query) values(e *evaluation, node any) ([]any, error) {
 // errEnough ends a walk that has what it wants.
 var errEnough = errors.New("enough")
 
-// first returns the first node the query selects.
-func (q *query) first(e *evaluation, node any) (found any, ok bool, err error) {
+// one returns the first node the query selects. It implements expression.
+func (q *query) one(e *evaluation, node any) (found any, ok bool, err error) {
 	err = q.each(e, node, func(n any) error {
 		found, ok = n, true
 		return errEnough
@@ -116,17 +122,28 @@ func (q *query) first(e *evaluation, node any) (found any, ok bool, err error) {
 	return found, ok, nil
 }
 
-// evaluation is the state of queries that run one after the other on one document: what $ is, and how
+// evaluation is the state of queries that run one after the other on one answer: what $ is, and how
 // much they may still visit together.
 type evaluation struct {
 	ctx       context.Context
+	answer    Answer
 	root      any
+	values    int // of the answer, so far
 	left      int
 	unchecked int // visits since the context was asked
+	patterns  map[compiledPattern]*pattern
 }
 
-func newEvaluation(ctx context.Context, doc Document) *evaluation {
-	return &evaluation{ctx: ctx, root: doc.root, left: max(maxVisits, visitsPerValue*doc.values)}
+func newEvaluation(ctx context.Context, answer Answer) *evaluation {
+	return &evaluation{ctx: ctx, answer: answer, left: maxVisits}
+}
+
+// enter makes doc the one that $ is. What may be visited grows with the values of all that were entered.
+func (e *evaluation) enter(doc Document) {
+	e.root = doc.root
+	before := max(maxVisits, visitsPerValue*e.values)
+	e.values += doc.values
+	e.left += max(maxVisits, visitsPerValue*e.values) - before
 }
 
 // visit counts one node. Everything that can be repeated calls it, or spend.

@@ -18,12 +18,14 @@ type (
 	}
 )
 
-// operand is a literal or a query, relative to the candidate or from the root.
+// operand is a literal, a query, relative to the candidate or from the root, or the call of a function.
 type operand struct {
-	literal  any
-	query    *query // nil for a literal
-	absolute bool
-	function *function // nil in every path that compiles
+	literal   any
+	pattern   *pattern // of a literal that match or search takes, where it is an I-Regexp
+	query     *query
+	absolute  bool
+	function  *function
+	arguments []operand
 }
 
 // nothing is the value of a query without a result. It equals itself and nothing else, null included.
@@ -53,6 +55,10 @@ func (c not) holds(e *evaluation, current any) (bool, error) {
 }
 
 func (c exists) holds(e *evaluation, current any) (bool, error) {
+	if c.operand.function != nil {
+		holds, err := c.operand.value(e, current)
+		return holds == true, err
+	}
 	_, found, err := c.operand.first(e, current)
 	return found, err
 }
@@ -94,11 +100,25 @@ func (o operand) first(e *evaluation, current any) (any, bool, error) {
 	if o.absolute {
 		current = e.root
 	}
-	return o.query.first(e, current)
+	return o.query.one(e, current)
+}
+
+// each calls yield with every node of a query.
+func (o operand) each(e *evaluation, current any, yield func(any) error) error {
+	if o.absolute {
+		current = e.root
+	}
+	return o.query.each(e, current, yield)
 }
 
 func (o operand) value(e *evaluation, current any) (any, error) {
-	if o.query == nil {
+	switch {
+	case o.function != nil:
+		if err := e.visit(); err != nil {
+			return nil, err
+		}
+		return o.function.call(e, current, o.arguments)
+	case o.query == nil:
 		return o.literal, nil
 	}
 	found, ok, err := o.first(e, current)

@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,3 +36,6 @@ func oracle(data []byte) (value any, ok bool) {
 	err := dec.Decode(&value)
 	return value, err == nil
 }
+
+// sprint writes records as a test reads them.
+func sprint(records []Record) string { return fmt.Sprint(records) }

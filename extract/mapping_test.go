@@ -17,17 +17,17 @@ import (
 
 func extractText(t testing.TB, m Mapping, answer string) ([]string, error) {
 	t.Helper()
-	x, err := JSONPath(m)
+	x, err := New(m)
 	require.NoError(t, err)
-	records, err := x.Extract(t.Context(), []byte(answer))
+	result, err := x.Extract(t.Context(), Answer{Body: []byte(answer)})
 	lines := []string{}
-	for _, r := range records {
+	for _, r := range result.Records {
 		lines = append(lines, r.String())
 	}
 	return lines, err
 }
 
-func TestJSONPath_Records(t *testing.T) {
+func TestExtract_Records(t *testing.T) {
 	for _, row := range []struct {
 		name, records, answer string
 		want                  []string
@@ -55,7 +55,7 @@ func TestJSONPath_Records(t *testing.T) {
 	}
 }
 
-func TestJSONPath_AChangedAnswerIsNoEmptyList(t *testing.T) {
+func TestExtract_AChangedAnswerIsNoEmptyList(t *testing.T) {
 	for name, records := range map[string]string{
 		"a singular path that finds nothing":            "$.data.items",
 		"the part before a wildcard that finds nothing": "$.data.items[*]",
@@ -73,7 +73,7 @@ func TestJSONPath_AChangedAnswerIsNoEmptyList(t *testing.T) {
 	}
 }
 
-func TestJSONPath_Fields(t *testing.T) {
+func TestExtract_Fields(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		field  Field
@@ -108,7 +108,7 @@ func TestJSONPath_Fields(t *testing.T) {
 	}
 }
 
-func TestJSONPath_ARequiredFieldNamesRecordFieldAndPath(t *testing.T) {
+func TestExtract_ARequiredFieldNamesRecordFieldAndPath(t *testing.T) {
 	m := Mapping{Fields: []Field{{Name: "price", Path: "$.p['a-b']", Required: true}}}
 	long := `{"q":"` + strings.Repeat("é", 200) + `"}`
 	_, err := extractText(t, m, `[{"p":{"a-b":1}},`+long+`]`)
@@ -122,23 +122,23 @@ func TestJSONPath_ARequiredFieldNamesRecordFieldAndPath(t *testing.T) {
 	assert.ErrorContains(t, err, `extract record 1, field "price" at $.p['a-b']: nothing there, in {"q":"éé`)
 }
 
-func TestJSONPath_ARequiredListMustNotBeEmpty(t *testing.T) {
+func TestExtract_ARequiredListMustNotBeEmpty(t *testing.T) {
 	_, err := extractText(t, Mapping{Fields: []Field{{Name: "tags", Path: "$.tags[*]", Required: true}}}, `{"tags":[]}`)
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
-func TestJSONPath_DefaultsAreOfTheKindsOfARecord(t *testing.T) {
+func TestExtract_DefaultsAreOfTheKindsOfARecord(t *testing.T) {
 	given := []any{1, 2.5, map[string]any{"a": time.Unix(0, 0).UTC()}}
-	x, err := JSONPath(Mapping{Fields: []Field{{Name: "d", Path: "$.d", Default: given}}})
+	x, err := New(Mapping{Fields: []Field{{Name: "d", Path: "$.d", Default: given}}})
 	require.NoError(t, err)
 	given[0] = "changed"
-	records, err := x.Extract(t.Context(), []byte(`{}`))
+	result, err := x.Extract(t.Context(), Answer{Body: []byte(`{}`)})
 	require.NoError(t, err)
-	got, _ := records[0].Get("d")
+	got, _ := result.Records[0].Get("d")
 	assert.Equal(t, parse(t, `[1,2.5,{"a":"1970-01-01T00:00:00Z"}]`), got)
 }
 
-func TestJSONPath_AnAnswerThatIsNotJSON(t *testing.T) {
+func TestExtract_AnAnswerThatIsNotJSON(t *testing.T) {
 	_, err := extractText(t, Mapping{}, strings.Repeat(" ", 500)+`<html>`+strings.Repeat("x", 500))
 	var syntax *SyntaxError
 	require.ErrorAs(t, err, &syntax)
@@ -149,7 +149,7 @@ func TestJSONPath_AnAnswerThatIsNotJSON(t *testing.T) {
 	assert.Contains(t, e.Sample, "<html>")
 }
 
-func TestJSONPath_SamplesEndBetweenCharacters(t *testing.T) {
+func TestExtract_SamplesEndBetweenCharacters(t *testing.T) {
 	m := Mapping{Fields: []Field{{Name: "f", Path: "$.x", Required: true}}}
 	for shift := range 4 {
 		pad, long := strings.Repeat("x", shift), strings.Repeat("😀", 60)
@@ -173,41 +173,41 @@ func TestJSONPath_SamplesEndBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestJSONPath_EndsWithItsContext(t *testing.T) {
-	x, err := JSONPath(Mapping{Fields: []Field{{Name: "a", Path: "$.a"}}})
+func TestExtract_EndsWithItsContext(t *testing.T) {
+	x, err := New(Mapping{Fields: []Field{{Name: "a", Path: "$.a[*]"}}})
 	require.NoError(t, err)
-	_, err = x.Extract(&endsAfter{Context: t.Context(), after: 2}, []byte(`[{},{},{}]`))
+	_, err = x.Extract(&endsAfter{Context: t.Context(), after: 2}, Answer{Body: []byte(`[{},{},{}]`)})
 	require.ErrorIs(t, err, context.Canceled)
 	var e *Error
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, 2, e.Record, "the context is checked between records")
 }
 
-func TestJSONPath_StopsDecodingWithItsContext(t *testing.T) {
-	x, err := JSONPath(Mapping{})
+func TestExtract_StopsDecodingWithItsContext(t *testing.T) {
+	x, err := New(Mapping{})
 	require.NoError(t, err)
 	ctx := &endsAfter{Context: t.Context()}
-	_, err = x.Extract(ctx, []byte("["+strings.Repeat("{},", 100_000)+"{}"))
+	_, err = x.Extract(ctx, Answer{Body: []byte("[" + strings.Repeat("{},", 100_000) + "{}")})
 	require.ErrorIs(t, err, context.Canceled, "the context is asked before the end that is missing is seen")
 	var e *Error
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, Error{Record: -1, Err: context.Canceled}, *e)
 }
 
-func TestJSONPath_TooManyValues(t *testing.T) {
+func TestExtract_TooManyValues(t *testing.T) {
 	_, err := extractText(t, Mapping{}, "["+strings.Repeat("0,", maxValues)+"0]")
 	require.ErrorIs(t, err, ErrBudget)
 	assert.EqualError(t, err, "extract: more than 2000000 values in the answer: over budget")
 }
 
-func TestJSONPath_BudgetGrowsWithTheFields(t *testing.T) {
+func TestExtract_BudgetGrowsWithTheFields(t *testing.T) {
 	m := Mapping{Fields: []Field{{Name: "f", Path: "$" + strings.Repeat(".a", 500)}}}
 	lines, err := extractText(t, m, "["+strings.Repeat("{},", 5_000)+"{}]")
 	require.NoError(t, err, "a long path may be looked up in every record")
 	assert.Len(t, lines, 5_001)
 }
 
-func TestJSONPath_BombsEnd(t *testing.T) {
+func TestExtract_BombsEnd(t *testing.T) {
 	deep := strings.Repeat("[", 120) + strings.Repeat("]", 120)
 	for name, m := range map[string]Mapping{
 		"in the path to the records":      {Records: "$..[*]..[*]..[*]..[*]"},
@@ -222,28 +222,28 @@ func TestJSONPath_BombsEnd(t *testing.T) {
 	}
 }
 
-func TestJSONPath_KeepsNothingOfTheAnswer(t *testing.T) {
-	x, err := JSONPath(Mapping{})
+func TestExtract_KeepsNothingOfTheAnswer(t *testing.T) {
+	x, err := New(Mapping{})
 	require.NoError(t, err)
 	answer := []byte(`[{"name":"value","n":12.50,"l":["x"]}]`)
-	records, err := x.Extract(t.Context(), answer)
+	result, err := x.Extract(t.Context(), Answer{Body: answer})
 	require.NoError(t, err)
 	for i := range answer {
 		answer[i] = '#'
 	}
-	assert.Equal(t, `{"name":"value","n":12.50,"l":["x"]}`, records[0].String())
+	assert.Equal(t, `{"name":"value","n":12.50,"l":["x"]}`, result.Records[0].String())
 }
 
-func TestJSONPath_ServesManyGoroutines(t *testing.T) {
-	x, err := JSONPath(Mapping{Records: "$.l[?@.a>0]", Fields: []Field{{Name: "a", Path: "$.a"}, {Name: "b", Path: "$.b[0:2]"}}})
+func TestExtract_ServesManyGoroutines(t *testing.T) {
+	x, err := New(Mapping{Records: "$.l[?@.a>0]", Fields: []Field{{Name: "a", Path: "$.a"}, {Name: "b", Path: "$.b[0:2]"}}})
 	require.NoError(t, err)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				records, err := x.Extract(t.Context(), []byte(`{"l":[{"a":1,"b":[1,2,3]},{"a":0}]}`))
+				result, err := x.Extract(t.Context(), Answer{Body: []byte(`{"l":[{"a":1,"b":[1,2,3]},{"a":0}]}`)})
 				assert.NoError(t, err)
-				assert.Equal(t, `{"a":1,"b":[1,2]}`, records[0].String())
+				assert.Equal(t, `{"a":1,"b":[1,2]}`, result.Records[0].String())
 			}
 		})
 	}
@@ -258,7 +258,7 @@ func TestMapping_ValidateReportsAllFaultsAtOnce(t *testing.T) {
 			{Name: " ", Path: "$.b"},
 			{Name: "ok", Path: "a.b"},
 			{Name: "empty"},
-			{Name: "function", Path: "$[?count(@.*)>1]"},
+			{Name: "function", Path: "$[?sum(@.*)>1]"},
 			{Name: "broken", Path: "$.a["},
 			{Name: "default", Path: "$.a", Default: []any{math.NaN()}},
 		},
@@ -275,11 +275,11 @@ func TestMapping_ValidateReportsAllFaultsAtOnce(t *testing.T) {
 		{"fields[2].name", "ok", "fields[0] has this name already"},
 		{"fields[2].path", "a.b", "a path starts with $: write $.a.b"},
 		{"fields[3].path", "", "a field needs a path, such as $.name"},
-		{"fields[4].path", "$[?count(@.*)>1]", "position 3: the function count() is not supported"},
+		{"fields[4].path", "$[?sum(@.*)>1]", "position 3: sum() is no function of JSONPath"},
 		{"fields[5].path", "$.a[", "position 4: expected a quoted name, an index, a slice, * or a filter, found the end"},
 		{"fields[6].default", "[]interface {}", "a default is what JSON can say: json: unsupported value: NaN"},
 	}, got)
-	_, err := JSONPath(m)
+	_, err := New(m)
 	assert.Equal(t, m.Validate().Error(), err.Error())
 	assert.NoError(t, Mapping{}.Validate())
 }
@@ -348,4 +348,44 @@ func TestMapping_CanonicalIsWhatAStoreOfJSONGivesBack(t *testing.T) {
 
 func TestError_SpeaksForTheAnswerAsAWhole(t *testing.T) {
 	assert.EqualError(t, &Error{Record: -1, Err: errors.New("why")}, "extract: why")
+}
+
+func FuzzMapping(f *testing.F) {
+	for _, seed := range []struct{ mapping, answer string }{
+		{`{"records":"$.a[*]","fields":[{"name":"n","path":"$.n","type":"integer","default":0}],"bad_records":"skip"}`, `{"a":[{"n":"7"},{"n":true}]}`},
+		{`{"format":"csv","csv":{"delimiter":";"},"fields":[{"name":"t","path":"$.t","type":"time","format":"date","zone":"Europe/Berlin"}]}`, "t\n2026-03-01\n"},
+		{`{"format":"xml","records":"//i","fields":[{"name":"l","path":"c","type":"json"},{"name":"g","path":"c","fields":[{"name":"x","path":"."}]}]}`, "<r><i><c>1</c></i></r>"},
+		{`{"language":"jq","records":".[]","fields":[{"name":"x","path":".x // 1"},{"name":"c","const":{"b":[0.10]}},{"name":"p","from":"page"}]}`, `[{"x":null}]`},
+		{`{"format":"text","pattern":"(?P<a>\\w+)","fields":[{"name":"f","fields":[{"name":"a","path":"$.a"}]}]}`, "one\ntwo"},
+		{`{"format":"ndjson"}`, "{}\n[1]"},
+	} {
+		f.Add(seed.mapping, seed.answer)
+	}
+	f.Fuzz(func(t *testing.T, text, answer string) {
+		var m Mapping
+		if json.Unmarshal([]byte(text), &m) != nil {
+			return
+		}
+		faults := m.Validate()
+		x, err := New(m)
+		require.Equal(t, faults == nil, err == nil, "what is valid compiles")
+		if err != nil {
+			return
+		}
+		kept, err := appendForeign(nil, m.Canonical())
+		require.NoError(t, err)
+		var again Mapping
+		require.NoError(t, json.Unmarshal(kept, &again))
+		require.NoError(t, again.Validate())
+		result, err := x.Extract(t.Context(), Answer{Body: []byte(answer), Page: 1})
+		if err != nil {
+			return
+		}
+		for _, r := range result.Records {
+			require.True(t, json.Valid([]byte(r.String())))
+			if len(m.Fields) > 0 {
+				require.Equal(t, len(m.Fields), r.Len(), "every record has every field")
+			}
+		}
+	})
 }

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"cmp"
+	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -19,6 +20,9 @@ func compareNumbers(a, b string) int {
 	}
 	return newDecimal(a).compare(newDecimal(b))
 }
+
+// numberOf is a count as a value of a document.
+func numberOf(n int) json.Number { return json.Number(strconv.Itoa(n)) }
 
 // decimal is sign × 0.digits × 10^exponent, with neither a first nor a last digit of 0; zero has no
 // digits. Nothing is ever expanded, so that 1e999999999 costs no more than 1.

@@ -32,7 +32,7 @@ type Path struct {
 	query *query
 }
 
-// CompilePath reads a JSONPath as RFC 9535 writes it; the package comment lists what is refused.
+// CompilePath reads a JSONPath as RFC 9535 writes it; with its functions.
 // Errors are [*PathError].
 func CompilePath(expr string) (*Path, error) {
 	segments, err := parsePath(expr)
@@ -56,7 +56,9 @@ func (p *Path) Select(ctx context.Context, doc Document) ([]any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return p.query.values(newEvaluation(ctx, doc), doc.root)
+	e := newEvaluation(ctx, Answer{})
+	e.enter(doc)
+	return p.query.values(e, doc.root)
 }
 
 // Singular reports whether the path can select at most one value: it has names and indices only.
@@ -65,13 +67,11 @@ func (p *Path) Singular() bool { return p.query.singular }
 // String is the expression the path was compiled from.
 func (p *Path) String() string { return p.expr }
 
-// A PathError says what is wrong with a path, and where. errors.Is with [errors.ErrUnsupported] tells
-// what RFC 9535 allows and this package refuses from what is no JSONPath at all.
+// A PathError says what is wrong with a path, or an expression of another language, and where.
 type PathError struct {
 	Expr   string
 	Offset int // in bytes
 	Rule   string
-	err    error
 }
 
 func (e *PathError) Error() string {
@@ -84,6 +84,3 @@ func (e *PathError) where() string {
 	}
 	return fmt.Sprintf("position %d: %s", e.Offset, e.Rule)
 }
-
-// Unwrap returns [errors.ErrUnsupported] for a path that needs what is refused, else nil.
-func (e *PathError) Unwrap() error { return e.err }

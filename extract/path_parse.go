@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,16 +29,12 @@ func parsePath(expr string) ([]segment, error) {
 	if p.pos < len(expr) {
 		return nil, p.unexpected(`".", "[" or the end of the path; a name with other characters than letters, digits and _ is written ['so-and-so']`)
 	}
-	if p.refused != nil {
-		return nil, p.refused
-	}
 	return segments, nil
 }
 
 type pathParser struct {
-	expr    string
-	pos     int
-	refused *PathError // the first thing in it that the RFC allows and this package does not
+	expr string
+	pos  int
 }
 
 // segments reads as many as there are. It is the body of the path itself and of each query in a filter.
@@ -296,13 +291,6 @@ func (p *pathParser) unexpected(expected string) *PathError {
 		found = strconv.QuoteRune(r)
 	}
 	return p.fail(p.pos, "expected %s, found %s", expected, found)
-}
-
-// unsupported refuses what the RFC allows.
-func (p *pathParser) unsupported(pos int, rule string, args ...any) *PathError {
-	e := p.fail(pos, rule, args...)
-	e.err = errors.ErrUnsupported
-	return e
 }
 
 // firstInvalid is the place of the first byte that is not UTF-8.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -421,7 +422,7 @@ func recordsStayTheCallers(b *bench) {
 			b.Errorf("Deliver changed record %d to %s", i, r)
 		}
 	}
-	if !slices.Equal(batch.Fields, Fields) {
+	if !reflect.DeepEqual(batch.Fields, Fields) {
 		b.Errorf("Deliver changed the fields to %v", batch.Fields)
 	}
 	for i := range batch.Records {

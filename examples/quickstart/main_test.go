@@ -64,10 +64,11 @@ func TestDemoSheet_ExtractsFitTheAnswers(t *testing.T) {
 	}
 	count := map[string]int{"earthquakes": 300, "rates": 5, "hong-kong": 4}
 	for _, x := range demoSheet("http://127.0.0.1").Extracts {
-		extractor, err := extract.JSONPath(x.Mapping())
+		extractor, err := extract.New(x.Mapping())
 		require.NoError(t, err)
-		records, err := extractor.Extract(t.Context(), answers[x.ID])
+		result, err := extractor.Extract(t.Context(), extract.Answer{Body: answers[x.ID]})
 		require.NoError(t, err)
+		records := result.Records
 		require.Len(t, records, count[x.ID], x.ID)
 		assert.Equal(t, first[x.ID], records[0].String())
 		for _, record := range records {

@@ -21,11 +21,18 @@ func cloneRequest(r callsheet.Request) callsheet.Request {
 }
 
 func cloneExtract(e callsheet.Extract) callsheet.Extract {
-	e.Labels, e.Fields = cloneMap(e.Labels), cloneSlice(e.Fields)
-	for i := range e.Fields {
-		e.Fields[i].Default = cloneValue(e.Fields[i].Default)
-	}
+	e.Labels, e.Fields = cloneMap(e.Labels), cloneFields(e.Fields)
+	e.CSV.Columns = cloneSlice(e.CSV.Columns)
 	return e
+}
+
+func cloneFields(fields []callsheet.Field) []callsheet.Field {
+	fields = cloneSlice(fields)
+	for i := range fields {
+		fields[i].Default, fields[i].Const = cloneValue(fields[i].Default), cloneValue(fields[i].Const)
+		fields[i].Fields = cloneFields(fields[i].Fields)
+	}
+	return fields
 }
 
 // cloneValue clones a value as JSON knows them.
