@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) callsheet.Store, opts ...Option) 
 		{"claims", claimCases()},
 		{"leases", leaseCases()},
 		{"finishing", slices.Concat(finishCases(), cancelCases(), reopenCases())},
+		{"answers", answerCases()},
 		{"ledger", ledgerCases()},
 		{"statistics", slices.Concat(tallyCases(), walkCases())},
 		{"upkeep", slices.Concat(surveyCases(), pruneCases())},

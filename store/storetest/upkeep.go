@@ -151,6 +151,7 @@ func pruneCases() []testCase {
 	return []testCase{
 		{"old executions are pruned by state", "failures are worth keeping longer than successes", pruneByState},
 		{"pruning keeps to its limit and its time", "a large backlog is pruned in small steps, and what is young stays", pruneLimit},
+		{"each schedule keeps so many", "a schedule that runs each second must not fill the disk before its rows are old", pruneByNumber},
 		{"open executions are never pruned", "an execution that is not over must end before it is forgotten", pruneNeverOpen},
 	}
 }
@@ -215,4 +216,26 @@ func pruneNeverOpen(t *trial) {
 	require.Zero(t, t.prunes(before, 100), "the schedule's last execution was expected to stay")
 	t.finishes(t.claims(pending.ID, longLease).Execution, callsheet.Outcome{State: callsheet.StateSucceeded})
 	require.Equal(t, 1, t.prunes(before, 100))
+}
+
+func pruneByNumber(t *trial) {
+	t.hasSchedule("a")
+	t.hasSchedule("b")
+	var kept []string
+	for i := range 6 {
+		succeeded, failed := t.hasFinished("a", callsheet.StateSucceeded), t.hasFinished("a", callsheet.StateFailed)
+		if i >= 4 {
+			kept = append(kept, succeeded.ID)
+		}
+		kept = append(kept, failed.ID)
+		t.passes(0)
+	}
+	kept = append(kept, t.hasFinished("b", callsheet.StateSucceeded).ID, t.hasPending("a").ID)
+	request := callsheet.PruneRequest{Keep: map[callsheet.State]int{callsheet.StateSucceeded: 2}, Limit: 3}
+	for _, want := range []int{3, 1, 0} {
+		n, err := t.Prune(t.Context(), request)
+		require.NoError(t, err)
+		require.Equal(t, want, n, "in batches, until none is too many")
+	}
+	require.ElementsMatch(t, kept, ids(t.executions(callsheet.ExecutionQuery{})), "the latest two that succeeded were expected to stay, and all that was not asked for")
 }
