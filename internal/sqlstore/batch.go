@@ -85,16 +85,32 @@ func (b *batch) addSchedules(rows []scheduleRow) error {
 
 // lockExecutions reads rows by ID. Their locks settle races with Claim, Renew and Ring, which have no other.
 func (b *batch) lockExecutions(ids []string) error {
-	ids = slices.DeleteFunc(ids, func(id string) bool { return b.rows[id] != nil })
-	if len(ids) == 0 {
-		return nil
-	}
 	const query = `
 		SELECT ` + executionColumns + `, e.ring_at
 		  FROM callsheet.executions e
 		 WHERE e.id = ANY(?)
 		 ORDER BY e.id
 		   FOR UPDATE`
+	return b.lockBy(query, ids)
+}
+
+// lockClaimable is lockExecutions of those that may be claimable. Of many claimers one gets the lock of a row; when the others
+// do it is running, and they do not get it any more.
+func (b *batch) lockClaimable(ids []string) error {
+	const query = `
+		SELECT ` + executionColumns + `, e.ring_at
+		  FROM callsheet.executions e
+		 WHERE e.id = ANY(?) AND e.state = 'pending' AND NOT e.waits
+		 ORDER BY e.id
+		   FOR UPDATE`
+	return b.lockBy(query, ids)
+}
+
+func (b *batch) lockBy(query string, ids []string) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return b.rows[id] != nil })
+	if len(ids) == 0 {
+		return nil
+	}
 	var rows []struct {
 		executionRow
 		RingAt moment `db:"ring_at"`
@@ -195,6 +211,9 @@ func (b *batch) open(ids []string, whole map[string]bool) error {
 
 // errMoved is for a row that is not the one that was read and locked. It is a fault of this package.
 var errMoved = errors.New("a row changed while it was locked")
+
+// errRaced undoes a transaction that another one got in the way of, to be tried again.
+var errRaced = errors.New("another transaction was in the way")
 
 // set makes a row into what it is to be, and counts it. A pending one counts as rung for a while; zero: it rings as
 // soon as it is ready.
@@ -317,7 +336,7 @@ func (b *batch) next(id string) (*execution, error) {
 		if err := b.all(&ids, query, id, known); err != nil {
 			return nil, err
 		}
-		if err := b.lockExecutions(slices.Clone(ids)); err != nil {
+		if err := b.lockExecutions(ids); err != nil {
 			return nil, err
 		}
 		l.first = nil

@@ -305,7 +305,7 @@ func (t *tx) pruneOld(state callsheet.State, before time.Time, most int) (int, e
 		 ORDER BY e.finished_at, e.id
 		 LIMIT ?
 		   FOR UPDATE OF e SKIP LOCKED`
-	var rows []prunedRow
+	var rows []belonging
 	if err := t.all(&rows, query, bound(before), most); err != nil {
 		return 0, err
 	}
@@ -336,7 +336,7 @@ func (t *tx) pruneMany(state callsheet.State, keep, most int) (int, error) {
 			return n, err
 		}
 		for _, id := range schedules {
-			var rows []prunedRow
+			var rows []belonging
 			if keep == 0 {
 				all := strings.Replace(surplus, "e.scheduled_at <", "e.scheduled_at <=", 1)
 				if err := t.all(&rows, all, id, id, 0, most-n); err != nil {
@@ -360,13 +360,14 @@ func (t *tx) pruneMany(state callsheet.State, keep, most int) (int, error) {
 	return n, nil
 }
 
-type prunedRow struct {
+// A belonging says which schedule an execution is of.
+type belonging struct {
 	ID       string `db:"id"`
 	Schedule string `db:"schedule"`
 }
 
 // drop deletes rows of a state that are locked, and their answers.
-func (t *tx) drop(state callsheet.State, rows []prunedRow) error {
+func (t *tx) drop(state callsheet.State, rows []belonging) error {
 	if len(rows) == 0 {
 		return nil
 	}

@@ -16,6 +16,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -129,7 +130,7 @@ func (s *Store) transact(ctx context.Context, doing string, db *sqlx.DB, opts *s
 		if err == nil || isAnswer(err) {
 			return err
 		}
-		if ctx.Err() != nil || attempt == attempts || !s.dialect.Again(err) {
+		if ctx.Err() != nil || attempt == attempts || !errors.Is(err, errRaced) && !s.dialect.Again(err) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 		pause := time.NewTimer(rand.N(time.Duration(attempt) * 10 * time.Millisecond))

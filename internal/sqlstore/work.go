@@ -22,14 +22,13 @@ func (s *Store) Claim(ctx context.Context, c callsheet.ClaimRequest) (calls []ca
 }
 
 func (t *tx) claim(c callsheet.ClaimRequest) ([]callsheet.Call, error) {
-	// Of many claimers one gets the lock, and the others find when they do that the row is running.
 	b := t.newBatch()
-	if err := b.lockExecutions(slices.Clone(c.ExecutionIDs)); err != nil {
+	if err := b.lockClaimable(c.ExecutionIDs); err != nil {
 		return nil, err
 	}
 	var wanted, schedules []string
 	for _, id := range c.ExecutionIDs {
-		if row := b.rows[id]; row != nil && row.State == callsheet.StatePending && !row.Waits && !slices.Contains(wanted, id) {
+		if row := b.rows[id]; row != nil && !slices.Contains(wanted, id) {
 			wanted = append(wanted, id)
 			schedules = append(schedules, row.Schedule)
 		}
@@ -190,16 +189,26 @@ func (t *tx) finish(outcomes []callsheet.Outcome) ([]callsheet.Finish, error) {
 // work reads and locks executions, their schedules, and what decides about these's lines.
 func (t *tx) work(ids []string) (*batch, error) {
 	b := t.newBatch()
-	// Which schedule an execution belongs to never changes, so it may be read before anything is locked.
-	const query = selectSchedulesOf + " FOR UPDATE OF s"
-	var rows []scheduleRow
-	if err := t.all(&rows, query, ids); err != nil {
+	// Which schedule an execution belongs to never changes, so it may be read before anything is locked. One that is
+	// inserted from here on is not there yet: its schedule would not be locked.
+	const belongs = `SELECT e.id, e.schedule FROM callsheet.executions e WHERE e.id = ANY(?)`
+	var there []belonging
+	if err := t.all(&there, belongs, ids); err != nil {
 		return nil, err
 	}
-	if err := b.addSchedules(rows); err != nil {
+	found, schedules := make([]string, len(there)), make([]string, len(there))
+	for i, row := range there {
+		found[i], schedules[i] = row.ID, row.Schedule
+	}
+	slices.Sort(schedules)
+	schedules = slices.Compact(schedules)
+	if err := b.lockSchedules(schedules...); err != nil {
 		return nil, err
 	}
-	if err := b.open(slices.Clone(ids), nil); err != nil {
+	if err := b.open(found, nil); err != nil {
+		return nil, err
+	}
+	if err := b.stillGone(schedules); err != nil {
 		return nil, err
 	}
 	var err error
@@ -207,11 +216,24 @@ func (t *tx) work(ids []string) (*batch, error) {
 	return b, err
 }
 
-const selectSchedulesOf = `
-SELECT ` + scheduleColumns + `
-  FROM callsheet.schedules s
- WHERE s.id IN (SELECT e.schedule FROM callsheet.executions e WHERE e.id = ANY(?))
- ORDER BY s.id`
+// stillGone sees to it that schedules that were not there when the others were locked are not there now. One that was defined
+// anew in between may have executions that wait for one of ours, and its lock is not held. From here on whoever makes another
+// wait for ours has to wait for us.
+func (b *batch) stillGone(ids []string) error {
+	gone := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return b.schedules[id] != nil })
+	if len(gone) == 0 {
+		return nil
+	}
+	const query = `SELECT count(*) FROM callsheet.schedules s WHERE s.id = ANY(?)`
+	var back int
+	if err := b.one(&back, query, gone); err != nil {
+		return err
+	}
+	if back > 0 {
+		return errRaced
+	}
+	return nil
+}
 
 // Reclaim implements [callsheet.WorkStore].
 func (s *Store) Reclaim(ctx context.Context, limit int, rung time.Duration) (lost []callsheet.Execution, err error) {
