@@ -206,7 +206,8 @@ func (t *tx) one(into any, query string, args ...any) error {
 	return t.GetContext(t.ctx, into, t.store.text(query), t.store.args(args)...)
 }
 
-// args returns parameters as the database takes them: zero times are NULL.
+// args returns parameters as the database takes them: zero times are NULL, and what no text can be names nothing that
+// is there.
 func (s *Store) args(args []any) []any {
 	for i, arg := range args {
 		switch arg := arg.(type) {
@@ -214,8 +215,14 @@ func (s *Store) args(args []any) []any {
 			args[i] = s.time(arg)
 		case limit:
 			args[i] = s.dialect.Time(time.Time(arg))
+		case string:
+			args[i] = plain(arg)
 		case []string:
-			args[i] = s.dialect.List(arg)
+			texts := make([]string, len(arg))
+			for j, text := range arg {
+				texts[j] = plain(text)
+			}
+			args[i] = s.dialect.List(texts)
 		}
 	}
 	return args

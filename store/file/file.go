@@ -1,4 +1,29 @@
-// Package file keeps everything in one SQLite file.
+// Package file keeps everything in one SQLite file: a [callsheet.Store] for a program that runs once, and has to go on
+// where it was.
+//
+//	store, err := file.Open(ctx, "callsheet.db")
+//	…
+//	defer store.Close()
+//
+// It needs no server and no C compiler. The file is made if it is not there, and its schema is brought up to date; people who want to
+// see the schema find it as files in store/file/migrations.
+//
+// # Promises
+//
+// Everything that [callsheet.Store] promises. What a method returned is on the disk: it survives the end of the process,
+// however that comes, and the loss of power as far as the disk keeps its word (WAL, synchronous=FULL). While it is open
+// there are files beside it, with the endings -wal and -shm, which belong to it: copy them only together, or use
+// SQLite's own backup. A file with the ending .lock stays for good.
+//
+// A file is for one Store at a time: a second one, in this process or another, gets [ErrInUse]. Looking into it with the sqlite3
+// program is fine. [Open] reads through the whole file, and refuses one that is damaged, or is none of SQLite's, with [ErrCorrupt];
+// it is left as it is.
+//
+// # What it does not do
+//
+// There is one writer at a time: it costs one flush of the disk for each call that writes, however many executions the call is about.
+// The clock is the process's ([time.Now]), and the Store does not notice when it is set: leases and delays are times, and move with it.
+// It is not for network file systems, on which locks and the WAL do not work.
 package file
 
 import (
@@ -15,13 +40,23 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/callsheet-go/callsheet/internal/sqlstore"
 )
 
 //go:embed migrations
 var files embed.FS
+
+var (
+	// ErrInUse is returned for a file that another Store has open, in this process or another.
+	ErrInUse = errors.New("another Store has it open: a file is for one at a time, store/postgres is for several")
+	// ErrCorrupt is returned for a file that is damaged.
+	ErrCorrupt = errors.New("the file is damaged")
+	// ErrNewer is returned for a file that a newer version of the library has migrated.
+	ErrNewer = sqlstore.ErrNewer
+)
 
 // A Store keeps everything in a file. Make one with [Open].
 type Store struct {
@@ -132,9 +167,14 @@ func dsn(path, lock string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
+// intact reads through the whole file, so that damage is found before anything is built on it.
 func intact(ctx context.Context, db *sql.DB) error {
 	var found string
 	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found); err != nil {
+		fault, ok := errors.AsType[*sqlite.Error](err)
+		if ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
 		return err
 	}
 	if found != "ok" {
@@ -142,9 +182,6 @@ func intact(ctx context.Context, db *sql.DB) error {
 	}
 	return nil
 }
-
-// ErrCorrupt is returned for a file that is damaged. It is left as it is.
-var ErrCorrupt = errors.New("the file is damaged")
 
 // Close closes the file and lets others open it.
 func (s *Store) Close() error {
@@ -157,6 +194,3 @@ func (s *Store) Close() error {
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }
-
-// ErrInUse is returned for a file that another Store has open, in this process or another.
-var ErrInUse = errors.New("another process has it open; a file is for one, several can share store/postgres")

@@ -175,7 +175,7 @@ func dialect(schema string) sqlstore.Dialect {
 		Driver:     "pgx",
 		Translate:  func(text string) string { return strings.ReplaceAll(text, "callsheet.", quoted+".") },
 		Time:       func(t time.Time) any { return t },
-		List:       func(ids []string) any { return append([]string{}, ids...) }, // an empty list is not NULL
+		List:       func(ids []string) any { return ids },
 		Again:      again,
 		Migrations: migrations,
 		Prepare:    func(ctx context.Context, tx *sql.Tx) error { return prepare(ctx, tx, schema) },
