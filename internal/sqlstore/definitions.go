@@ -1,0 +1,647 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+// A collection keeps the Definitions of one kind.
+type collection[T callsheet.Definition, P callsheet.Entity[T]] struct {
+	store *Store
+	kind  callsheet.Kind
+}
+
+// Create implements [callsheet.Collection].
+func (c collection[T, P]) Create(ctx context.Context, given T) (item T, err error) {
+	meta := P(&given).Meta()
+	if *meta.ID == "" {
+		*meta.ID = newID()
+	}
+	err = c.store.write(ctx, "create "+string(c.kind), func(t *tx) error {
+		d, err := t.define()
+		if err != nil {
+			return err
+		}
+		item, err = fresh[T, P](given)
+		if err != nil {
+			return err
+		}
+		if err := d.read(append(P(&item).Meta().Uses, P(&item).Meta().Ref())); err != nil {
+			return err
+		}
+		if d.there[meta.Ref()] != nil {
+			return answer{&callsheet.ConflictError{Ref: meta.Ref(), Reason: "the ID is taken"}}
+		}
+		if err := d.unknown(P(&item).Meta(), nil); err != nil {
+			return answer{err}
+		}
+		put[T, P](d, nil, &item)
+		if err := d.flush(); err != nil {
+			return err
+		}
+		asKept(d, P(&item))
+		return nil
+	})
+	return item, said(err)
+}
+
+// Get implements [callsheet.Collection].
+func (c collection[T, P]) Get(ctx context.Context, id string) (item T, err error) {
+	err = c.store.read(ctx, "get "+string(c.kind), func(t *tx) error {
+		items, err := c.list(t, definitionQuery{where: "d.id = ?", args: []any{id}, limit: 1})
+		if err == nil && len(items) == 0 {
+			return c.notFound(id)
+		}
+		if err == nil {
+			item = items[0]
+		}
+		return err
+	})
+	return item, said(err)
+}
+
+// Update implements [callsheet.Collection].
+func (c collection[T, P]) Update(ctx context.Context, given T) (item T, err error) {
+	meta := P(&given).Meta()
+	err = c.store.write(ctx, "update "+string(c.kind), func(t *tx) error {
+		d, err := t.define()
+		if err != nil {
+			return err
+		}
+		item, err = fresh[T, P](given)
+		if err != nil {
+			return err
+		}
+		if err := d.read(append(P(&item).Meta().Uses, meta.Ref())); err != nil {
+			return err
+		}
+		row := d.there[meta.Ref()]
+		if row == nil {
+			return c.notFound(*meta.ID)
+		}
+		if row.Version != *meta.Version {
+			return answer{edited(meta)}
+		}
+		if err := d.unknown(P(&item).Meta(), nil); err != nil {
+			return answer{err}
+		}
+		put[T, P](d, row, &item)
+		if err := d.flush(); err != nil {
+			return err
+		}
+		asKept(d, P(&item))
+		return nil
+	})
+	return item, said(err)
+}
+
+// Delete implements [callsheet.Collection].
+func (c collection[T, P]) Delete(ctx context.Context, id string) error {
+	ref := callsheet.Ref{Kind: c.kind, ID: id}
+	err := c.store.write(ctx, "delete "+string(c.kind), func(t *tx) error {
+		d, err := t.define()
+		if err != nil {
+			return err
+		}
+		if err := d.read([]callsheet.Ref{ref}); err != nil {
+			return err
+		}
+		if d.there[ref] == nil {
+			return c.notFound(id)
+		}
+		const users = `SELECT u.kind, u.id FROM callsheet.definition_uses u WHERE u.uses_kind = ? AND u.uses_id = ? ORDER BY u.kind, u.id`
+		var rows []definitionRow
+		if err := t.all(&rows, users, c.kind, id); err != nil {
+			return err
+		}
+		if len(rows) > 0 {
+			used := &callsheet.InUseError{Ref: ref}
+			for _, row := range rows {
+				used.Users = append(used.Users, callsheet.Ref{Kind: row.Kind, ID: row.ID})
+			}
+			return answer{used}
+		}
+		return d.remove(ref)
+	})
+	return said(err)
+}
+
+// List implements [callsheet.Collection].
+func (c collection[T, P]) List(ctx context.Context, q callsheet.Query) (page callsheet.Page[T], err error) {
+	err = c.store.read(ctx, "list "+string(c.kind)+" definitions", func(t *tx) error {
+		page = callsheet.Page[T]{}
+		size := callsheet.PageSize(q.Limit)
+		dq := definitionQuery{where: "true", limit: size + 1}
+		if q.Uses != (callsheet.Ref{}) {
+			dq.where += ` AND EXISTS (SELECT 1 FROM callsheet.definition_uses u
+			                           WHERE u.uses_kind = ? AND u.uses_id = ? AND u.kind = d.kind AND u.id = d.id)`
+			dq.args = append(dq.args, q.Uses.Kind, q.Uses.ID)
+		}
+		if c.kind == callsheet.KindSchedule && len(q.Statuses) > 0 {
+			statuses := make([]string, len(q.Statuses))
+			for i, status := range q.Statuses {
+				statuses[i] = string(status)
+			}
+			dq.where += ` AND s.status = ANY(?)`
+			dq.args = append(dq.args, statuses)
+		}
+		dq.where += ` AND d.id > ?`
+		for after := q.After; ; {
+			args := append(slices.Clone(dq.args), after)
+			items, err := c.list(t, definitionQuery{dq.where, args, dq.limit})
+			if err != nil {
+				return err
+			}
+			for i := range items {
+				meta := P(&items[i]).Meta()
+				after = *meta.ID
+				if !hasLabels(meta, q.Labels) {
+					continue
+				}
+				if len(page.Items) == size {
+					page.Next = *P(&page.Items[size-1]).Meta().ID
+					return nil
+				}
+				page.Items = append(page.Items, items[i])
+			}
+			if len(items) < dq.limit {
+				return nil
+			}
+		}
+	})
+	return page, said(err)
+}
+
+func hasLabels(meta callsheet.Meta, labels map[string]string) bool {
+	for name, want := range labels {
+		if value, ok := meta.Labels[name]; !ok || value != want {
+			return false
+		}
+	}
+	return true
+}
+
+// A definitionQuery selects Definitions of a kind, in the order of their IDs.
+type definitionQuery struct {
+	where string
+	args  []any
+	limit int
+}
+
+func (c collection[T, P]) list(t *tx, q definitionQuery) ([]T, error) {
+	args := append([]any{c.kind}, q.args...)
+	args = append(args, q.limit)
+	if c.kind == callsheet.KindSchedule {
+		schedules, err := t.listSchedules(q.where, args)
+		items, _ := any(schedules).([]T)
+		return items, err
+	}
+	query := `SELECT ` + definitionColumns + ` FROM callsheet.definitions d WHERE d.kind = ? AND ` + q.where + ` ORDER BY d.id LIMIT ?`
+	var rows []definitionRow
+	if err := t.all(&rows, query, args...); err != nil {
+		return nil, err
+	}
+	var items []T
+	for i := range rows {
+		item, err := decode[T, P](&rows[i])
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+func (t *tx) listSchedules(where string, args []any) ([]callsheet.Schedule, error) {
+	query := `SELECT ` + scheduleColumns + `
+	            FROM callsheet.definitions d
+	            JOIN callsheet.schedules s ON s.id = d.id
+	           WHERE d.kind = ? AND ` + where + `
+	           ORDER BY d.id LIMIT ?`
+	var rows []scheduleRow
+	if err := t.all(&rows, query, args...); err != nil {
+		return nil, err
+	}
+	all, err := t.schedulesOf(rows)
+	return values(all), err
+}
+
+func (c collection[T, P]) notFound(id string) error {
+	return answer{&callsheet.NotFoundError{Ref: callsheet.Ref{Kind: c.kind, ID: id}}}
+}
+
+func edited(meta callsheet.Meta) error {
+	return &callsheet.ConflictError{Ref: meta.Ref(), Reason: "it was edited since it was read"}
+}
+
+// Define implements [callsheet.DefinitionStore].
+func (s *Store) Define(ctx context.Context, sheet callsheet.Sheet) error {
+	err := s.write(ctx, "define a sheet", func(t *tx) error {
+		d, err := t.define()
+		if err != nil {
+			return err
+		}
+		// Everything is read and staged before anything is written.
+		p := sheetOf{within: make(map[callsheet.Ref]bool)}
+		sources := stage[callsheet.Source](&p, sheet.Sources)
+		requests := stage[callsheet.Request](&p, sheet.Requests)
+		extracts := stage[callsheet.Extract](&p, sheet.Extracts)
+		deliveries := stage[callsheet.Delivery](&p, sheet.Deliveries)
+		schedules := stage[callsheet.Schedule](&p, sheet.Schedules)
+		if err := errors.Join(p.faults...); err != nil {
+			return err
+		}
+		if err := d.read(p.refs); err != nil {
+			return err
+		}
+		if err := errors.Join(
+			staged[callsheet.Source](d, &p, sources), staged[callsheet.Request](d, &p, requests), staged[callsheet.Extract](d, &p, extracts),
+			staged[callsheet.Delivery](d, &p, deliveries), staged[callsheet.Schedule](d, &p, schedules),
+		); err != nil {
+			return answer{err}
+		}
+		return d.flush()
+	})
+	return said(err)
+}
+
+// A sheetOf is what a sheet names and refers to.
+type sheetOf struct {
+	within map[callsheet.Ref]bool
+	refs   []callsheet.Ref
+	faults []error
+}
+
+// stage returns the items as they would come back.
+func stage[T callsheet.Definition, P callsheet.Entity[T]](p *sheetOf, given []T) []T {
+	items := make([]T, len(given))
+	for i := range given {
+		item, err := fresh[T, P](given[i])
+		if err != nil {
+			p.faults = append(p.faults, err)
+			continue
+		}
+		meta := P(&item).Meta()
+		if *meta.ID == "" {
+			*meta.ID = newID()
+		}
+		*meta.Version = *P(&given[i]).Meta().Version
+		if meta.Kind != callsheet.KindSchedule {
+			p.within[meta.Ref()] = true
+		}
+		p.refs = append(append(p.refs, meta.Ref()), meta.Uses...)
+		items[i] = item
+	}
+	return items
+}
+
+// staged puts what differs from what is there, or returns what is wrong with the items.
+func staged[T callsheet.Definition, P callsheet.Entity[T]](d *defining, p *sheetOf, items []T) error {
+	var faults []error
+	for i := range items {
+		item := P(&items[i])
+		meta := item.Meta()
+		version := *meta.Version
+		*meta.Version = 0
+		row := d.there[meta.Ref()]
+		if row != nil {
+			same, err := equal[T, P](row, item)
+			if err != nil {
+				return err
+			}
+			if same {
+				continue
+			}
+			if version != 0 && version != row.Version {
+				faults = append(faults, edited(meta))
+				continue
+			}
+		}
+		if err := d.unknown(meta, p.within); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		put[T, P](d, row, item)
+	}
+	return errors.Join(faults...)
+}
+
+// fresh returns the host's part of an item, as it comes back from JSON.
+func fresh[T callsheet.Definition, P callsheet.Entity[T]](given T) (item T, err error) {
+	text, err := hostsPart[T, P](given)
+	if err == nil {
+		err = json.Unmarshal(text, &item)
+	}
+	return item, err
+}
+
+// hostsPart returns the JSON of what a host sets in an item.
+func hostsPart[T callsheet.Definition, P callsheet.Entity[T]](item T) ([]byte, error) {
+	meta := P(&item).Meta()
+	*meta.Version, *meta.CreatedAt, *meta.UpdatedAt = 0, time.Time{}, time.Time{}
+	if sch, ok := any(&item).(*callsheet.Schedule); ok {
+		sch.ScheduleState = callsheet.ScheduleState{}
+	}
+	return json.Marshal(&item)
+}
+
+// equal reports whether the host's part of both is the same. What is kept is read first: an older version of the
+// library may have written it otherwise.
+func equal[T callsheet.Definition, P callsheet.Entity[T]](row *definitionRow, item P) (bool, error) {
+	old, err := decode[T, P](row)
+	if err != nil {
+		return false, err
+	}
+	a, err := hostsPart[T, P](old)
+	if err != nil {
+		return false, err
+	}
+	b, err := hostsPart[T, P](*item)
+	return bytes.Equal(a, b), err
+}
+
+// A defining is a transaction that writes Definitions.
+type defining struct {
+	*batch
+	generation int64
+	there      map[callsheet.Ref]*definitionRow
+	puts       []func() error // what is to be put, in order
+	writes     []definitionRecord
+	uses       []useRecord
+	created    []*schedule // that have no row yet
+}
+
+type definitionRecord struct {
+	Kind      callsheet.Kind `json:"kind"`
+	ID        string         `json:"id"`
+	Version   int64          `json:"version"`
+	CreatedAt any            `json:"created_at"`
+	UpdatedAt any            `json:"updated_at"`
+	Doc       string         `json:"doc"`
+}
+
+type useRecord struct {
+	Kind     callsheet.Kind `json:"kind"`
+	ID       string         `json:"id"`
+	UsesKind callsheet.Kind `json:"uses_kind"`
+	UsesID   string         `json:"uses_id"`
+}
+
+// define begins to write Definitions. They are rarely written, so whoever does waits for the one before: of
+// references, versions and IDs that are taken there are no races.
+func (t *tx) define() (*defining, error) {
+	const turn = `SELECT m.generation FROM callsheet.meta m FOR UPDATE`
+	d := &defining{batch: t.newBatch(), there: make(map[callsheet.Ref]*definitionRow)}
+	if err := t.one(&d.generation, turn); err != nil {
+		return nil, err
+	}
+	var err error
+	d.now, err = t.now()
+	return d, err
+}
+
+type refRecord struct {
+	Kind callsheet.Kind `json:"kind"`
+	ID   string         `json:"id"`
+}
+
+// read reads what is there of refs, and locks the schedules among them.
+func (d *defining) read(refs []callsheet.Ref) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	records := make([]refRecord, len(refs))
+	var schedules []string
+	for i, ref := range refs {
+		records[i] = refRecord{ref.Kind, ref.ID}
+		if ref.Kind == callsheet.KindSchedule {
+			schedules = append(schedules, ref.ID)
+		}
+	}
+	const query = `
+		SELECT ` + definitionColumns + `
+		  FROM callsheet.definitions d
+		 WHERE (d.kind, d.id) IN (SELECT r.kind, r.id FROM json_to_recordset(?) AS r (kind text, id text))`
+	param, err := asRows(records)
+	if err != nil {
+		return err
+	}
+	var rows []definitionRow
+	if err := d.tx.all(&rows, query, param); err != nil {
+		return err
+	}
+	for i := range rows {
+		d.there[callsheet.Ref{Kind: rows[i].Kind, ID: rows[i].ID}] = &rows[i]
+	}
+	if err := d.lockSchedules(schedules...); err != nil {
+		return err
+	}
+	d.now, err = d.tx.now()
+	return err
+}
+
+// unknown returns a fault for every reference to what is neither kept nor within the sheet.
+func (d *defining) unknown(meta callsheet.Meta, within map[callsheet.Ref]bool) error {
+	var faults []error
+	for _, ref := range meta.Uses {
+		if ref.ID != "" && (within[ref] || d.there[ref] != nil) {
+			continue
+		}
+		faults = append(faults, callsheet.UnknownReference(meta.Ref(), ref))
+	}
+	return errors.Join(faults...)
+}
+
+// put notes that item, fresh, is to take the place of row; nil: it is new.
+func put[T callsheet.Definition, P callsheet.Entity[T]](d *defining, row *definitionRow, item P) {
+	d.puts = append(d.puts, func() error {
+		doc, err := hostsPart[T, P](*item)
+		if err != nil {
+			return err
+		}
+		meta := item.Meta()
+		*meta.Version, *meta.CreatedAt, *meta.UpdatedAt = 1, d.now, d.now
+		if row != nil {
+			*meta.Version, *meta.CreatedAt = row.Version+1, row.CreatedAt.Time
+		}
+		d.writes = append(d.writes, definitionRecord{meta.Kind, *meta.ID, *meta.Version, d.store.time(*meta.CreatedAt), d.store.time(*meta.UpdatedAt), string(doc)})
+		for _, ref := range meta.Uses {
+			d.uses = append(d.uses, useRecord{meta.Kind, *meta.ID, ref.Kind, ref.ID})
+		}
+		return nil
+	})
+	if sch, ok := any(item).(*callsheet.Schedule); ok {
+		d.puts = append(d.puts, func() error { return d.putSchedule(sch) })
+	}
+}
+
+// putSchedule gives a Schedule that is created or edited its state, and does what follows from the edit.
+func (d *defining) putSchedule(sch *callsheet.Schedule) error {
+	before := d.schedules[sch.ID]
+	after := &schedule{Schedule: *sch, edition: d.generation + 1}
+	if before == nil {
+		after.ScheduleState = tidyState(sch.Defined(d.now))
+		d.created = append(d.created, after)
+		return nil
+	}
+	decision := sch.Edited(before.Schedule, d.now)
+	after.ScheduleState, after.changed = tidyState(decision.State), true
+	d.schedules[sch.ID] = after
+	if decision.Cancel == nil && len(decision.Executions) == 0 && before.Overlap == after.Overlap {
+		return nil // nobody moves
+	}
+	return d.follow(sch.ID, decision, after)
+}
+
+// follow applies a Decision on a Schedule that is edited, or deleted: then there is none to see to the line of.
+func (d *defining) follow(id string, decision callsheet.Decision, after *schedule) error {
+	if err := d.lookUp(map[string][]callsheet.Execution{id: decision.Executions}, nil); err != nil {
+		return err
+	}
+	for other := range d.schedules {
+		if d.lines[other] == nil && other != id {
+			d.lines[other] = &line{all: true} // for now; it is read when its turn comes
+		}
+	}
+	delete(d.lines, id)
+	if err := d.open(nil, map[string]bool{id: true}); err != nil {
+		return err
+	}
+	if _, _, err := d.decided(id, decision, 0); err != nil || after == nil {
+		return err
+	}
+	_, err := d.settle(after)
+	return err
+}
+
+// flush writes what was put. A put that comes to nothing leaves the generation alone.
+func (d *defining) flush() error {
+	for _, put := range d.puts {
+		if err := put(); err != nil {
+			return err
+		}
+	}
+	if len(d.writes) == 0 {
+		return nil
+	}
+	const definitions = `
+		INSERT INTO callsheet.definitions AS d (kind, id, version, created_at, updated_at, doc)
+		SELECT r.kind, r.id, r.version, r.created_at, r.updated_at, r.doc::json
+		  FROM json_to_recordset(?) AS r (kind text, id text, version bigint, created_at timestamptz, updated_at timestamptz, doc text)
+		 WHERE true
+		ON CONFLICT (kind, id) DO UPDATE
+		   SET version = excluded.version, updated_at = excluded.updated_at, doc = excluded.doc`
+	param, err := asRows(d.writes)
+	if err != nil {
+		return err
+	}
+	if _, err := d.exec(definitions, param); err != nil {
+		return err
+	}
+	const oldUses = `
+		DELETE FROM callsheet.definition_uses
+		 WHERE (kind, id) IN (SELECT r.kind, r.id FROM json_to_recordset(?) AS r (kind text, id text))`
+	if _, err := d.exec(oldUses, param); err != nil {
+		return err
+	}
+	if len(d.uses) > 0 {
+		const uses = `
+			INSERT INTO callsheet.definition_uses (kind, id, uses_kind, uses_id)
+			SELECT r.kind, r.id, r.uses_kind, r.uses_id
+			  FROM json_to_recordset(?) AS r (kind text, id text, uses_kind text, uses_id text)`
+		param, err := asRows(d.uses)
+		if err != nil {
+			return err
+		}
+		if _, err := d.exec(uses, param); err != nil {
+			return err
+		}
+	}
+	if err := d.createSchedules(); err != nil {
+		return err
+	}
+	if err := d.nextGeneration(); err != nil {
+		return err
+	}
+	return d.batch.flush()
+}
+
+func (d *defining) createSchedules() error {
+	if len(d.created) == 0 {
+		return nil
+	}
+	const statement = `
+		INSERT INTO callsheet.schedules (id, edition, version, created_at, updated_at, disabled, timeout_us,
+		       status, pause_reason, paused_at, consecutive_failures, failing_since, execution_count, failure_count,
+		       last_execution, last_error, last_scheduled_at, last_executed_at, runs, planned_until, next_execution_at, due_at)
+		SELECT r.id, r.edition, r.version, r.created_at, r.updated_at, r.disabled, r.timeout_us,
+		       r.status, r.pause_reason, r.paused_at, r.consecutive_failures, r.failing_since, r.execution_count, r.failure_count,
+		       r.last_execution, r.last_error, r.last_scheduled_at, r.last_executed_at, r.runs, r.planned_until, r.next_execution_at, r.due_at
+		  FROM ` + scheduleRecords
+	records := make([]scheduleRecord, len(d.created))
+	for i, sch := range d.created {
+		records[i] = d.store.scheduleRecord(sch)
+	}
+	param, err := asRows(records)
+	if err == nil {
+		_, err = d.exec(statement, param)
+	}
+	return err
+}
+
+func (d *defining) nextGeneration() error {
+	const statement = `UPDATE callsheet.meta SET generation = generation + 1`
+	_, err := d.exec(statement)
+	return err
+}
+
+// asKept gives an item that was put its state as it is after the flush.
+func asKept[T callsheet.Definition, P callsheet.Entity[T]](d *defining, item P) {
+	sch, ok := any(item).(*callsheet.Schedule)
+	if !ok {
+		return
+	}
+	if after := d.schedules[sch.ID]; after != nil {
+		sch.ScheduleState = after.ScheduleState
+		return
+	}
+	sch.ScheduleState = d.created[0].ScheduleState
+}
+
+// remove deletes a Definition that nothing uses. Of a Schedule the executions end, and the history stays.
+func (d *defining) remove(ref callsheet.Ref) error {
+	sch := d.schedules[ref.ID]
+	if ref.Kind == callsheet.KindSchedule && sch != nil {
+		if err := d.follow(ref.ID, sch.Removed(d.now), nil); err != nil {
+			return err
+		}
+		const statement = `DELETE FROM callsheet.schedules WHERE id = ?`
+		if _, err := d.exec(statement, ref.ID); err != nil {
+			return err
+		}
+	}
+	for _, statement := range []string{
+		`DELETE FROM callsheet.definition_uses WHERE kind = ? AND id = ?`,
+		`DELETE FROM callsheet.definitions WHERE kind = ? AND id = ?`,
+	} {
+		if _, err := d.exec(statement, ref.Kind, ref.ID); err != nil {
+			return err
+		}
+	}
+	if err := d.nextGeneration(); err != nil {
+		return err
+	}
+	if err := d.batch.flush(); err != nil {
+		return err
+	}
+	if ref.Kind != callsheet.KindSchedule {
+		return nil
+	}
+	return d.forgetTallies([]string{ref.ID})
+}

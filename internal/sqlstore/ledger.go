@@ -1,0 +1,434 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+// Execution implements [callsheet.LedgerStore].
+func (s *Store) Execution(ctx context.Context, id string) (e callsheet.Execution, err error) {
+	err = s.read(ctx, "get an execution", func(t *tx) error {
+		const query = `SELECT ` + executionColumns + ` FROM callsheet.executions e WHERE e.id = ?`
+		var row executionRow
+		if err := t.one(&row, query, id); err != nil {
+			if noRows(err) {
+				return noExecution(id)
+			}
+			return err
+		}
+		e, err = row.execution()
+		return err
+	})
+	if err != nil {
+		return callsheet.Execution{}, said(err)
+	}
+	return e, nil
+}
+
+// Executions implements [callsheet.LedgerStore].
+func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (page callsheet.Page[callsheet.Execution], err error) {
+	var where condition
+	if q.Schedule != "" {
+		where.and(`e.schedule = ?`, q.Schedule)
+	}
+	if len(q.States) > 0 {
+		// Written out: the planner has to see that an index of some states will do.
+		var states []string
+		for _, state := range callsheet.States() {
+			if slices.Contains(q.States, state) {
+				states = append(states, "'"+string(state)+"'")
+			}
+		}
+		where.and(`e.state IN (` + strings.Join(append(states, "NULL"), ", ") + `)`)
+	}
+	if len(q.Classes) > 0 {
+		classes := make([]string, len(q.Classes))
+		for i, class := range q.Classes {
+			classes[i] = string(class)
+		}
+		where.and(`e.class = ANY(?)`, classes)
+	}
+	if !q.From.IsZero() {
+		where.and(`e.scheduled_at >= ?`, bound(q.From))
+	}
+	if !q.To.IsZero() {
+		where.and(`e.scheduled_at < ?`, bound(q.To))
+	}
+	if q.After != "" {
+		after, err := parsePlace(q.After)
+		if err != nil {
+			return page, err
+		}
+		behind := `(e.scheduled_at, e.id) < (?, ?)`
+		if q.EarliestFirst {
+			behind = `(e.scheduled_at, e.id) > (?, ?)`
+		}
+		where.and(behind, limit(after.at), after.id)
+	}
+	order := ` ORDER BY e.scheduled_at DESC, e.id DESC LIMIT ?`
+	if q.EarliestFirst {
+		order = ` ORDER BY e.scheduled_at, e.id LIMIT ?`
+	}
+
+	size := callsheet.PageSize(q.Limit)
+	query := `SELECT ` + executionColumns + ` FROM callsheet.executions e ` + where.text() + order
+	err = s.read(ctx, "list executions", func(t *tx) error {
+		page = callsheet.Page[callsheet.Execution]{}
+		var rows []executionRow
+		if err := t.all(&rows, query, append(slices.Clone(where.args), size+1)...); err != nil {
+			return err
+		}
+		if len(rows) > size {
+			rows = rows[:size]
+			page.Next = place{rows[size-1].ScheduledAt.Time, rows[size-1].ID}.String()
+		}
+		page.Items, err = executionsOf(rows)
+		return err
+	})
+	return page, said(err)
+}
+
+// Gaps implements [callsheet.LedgerStore].
+func (s *Store) Gaps(ctx context.Context, scheduleID string, at time.Time) (gaps []callsheet.Execution, err error) {
+	const query = `SELECT ` + executionColumns + ` FROM callsheet.executions e WHERE ` + reaching + ` ORDER BY e.scheduled_at`
+	err = s.read(ctx, "list gaps", func(t *tx) error {
+		var rows []executionRow
+		if err := t.all(&rows, query, scheduleID, bound(at), bound(at)); err != nil {
+			return err
+		}
+		gaps, err = executionsOf(rows)
+		return err
+	})
+	return gaps, said(err)
+}
+
+// A condition is what follows WHERE.
+type condition struct {
+	terms []string
+	args  []any
+}
+
+func (c *condition) and(term string, args ...any) {
+	c.terms, c.args = append(c.terms, term), append(c.args, args...)
+}
+
+func (c *condition) text() string {
+	if len(c.terms) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(c.terms, " AND ")
+}
+
+// A place is where an execution stands among all: it stays when others come and go.
+type place struct {
+	at time.Time
+	id string
+}
+
+// String returns the place as it goes into a page's Next.
+func (p place) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at.UnixMicro(), 36) + "." + p.id))
+}
+
+func parsePlace(text string) (place, error) {
+	fault := &callsheet.ValidationError{Field: "after", Value: text, Rule: "must be the next of the page before"}
+	decoded, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return place{}, fault
+	}
+	at, id, ok := strings.Cut(string(decoded), ".")
+	micros, err := strconv.ParseInt(at, 36, 64)
+	if !ok || err != nil || id != plain(id) {
+		return place{}, fault
+	}
+	return place{time.UnixMicro(micros).UTC(), id}, nil
+}
+
+// Soonest implements [callsheet.LedgerStore].
+func (s *Store) Soonest(ctx context.Context, most int, ids ...string) (soonest []callsheet.Schedule, err error) {
+	var where condition
+	where.and(`s.due_at IS NOT NULL`)
+	if len(ids) > 0 {
+		where.and(`s.id = ANY(?)`, ids)
+	}
+	err = s.read(ctx, "find the soonest schedules", func(t *tx) error {
+		soonest, err = t.schedulesBy(`s.due_at`, where, limitOf(most))
+		return err
+	})
+	return soonest, said(err)
+}
+
+// schedulesBy returns the Schedules under a condition, in the order of a column.
+func (t *tx) schedulesBy(column string, where condition, most int) ([]callsheet.Schedule, error) {
+	query := `SELECT ` + scheduleColumns + ` FROM callsheet.schedules s ` + where.text() + ` ORDER BY ` + column + `, s.id LIMIT ?`
+	var rows []scheduleRow
+	if err := t.all(&rows, query, append(slices.Clone(where.args), most)...); err != nil {
+		return nil, err
+	}
+	all, err := t.schedulesOf(rows)
+	return values(all), err
+}
+
+// Survey implements [callsheet.LedgerStore].
+func (s *Store) Survey(ctx context.Context, q callsheet.SurveyQuery) (found callsheet.Survey, err error) {
+	err = s.read(ctx, "survey", func(t *tx) error {
+		found, err = t.survey(q)
+		return err
+	})
+	return found, said(err)
+}
+
+func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error) {
+	if found.Now, err = t.now(); err != nil {
+		return found, err
+	}
+	overdue := bound(found.Now.Add(-q.Overdue))
+	most := max(q.Limit, 0)
+
+	// The conditions are those of the partial indexes, so that each costs what it finds.
+	for _, list := range []struct {
+		schedules *[]callsheet.Schedule
+		count     *int
+		column    string
+		where     condition
+	}{
+		{&found.Failed, &found.FailedCount, `s.failing_since`, on(`s.failing_since IS NOT NULL`)},
+		{&found.NeverRun, &found.NeverRunCount, `s.created_at`, on(`s.execution_count = 0 AND NOT s.disabled`)},
+		{&found.Unplanned, &found.UnplannedCount, `s.due_at`, on(`s.due_at < ?`, overdue)},
+	} {
+		if err := t.one(list.count, `SELECT count(*) FROM callsheet.schedules s `+list.where.text(), slices.Clone(list.where.args)...); err != nil {
+			return found, err
+		}
+		if *list.count == 0 || most == 0 {
+			continue
+		}
+		if *list.schedules, err = t.schedulesBy(list.column, list.where, most); err != nil {
+			return found, err
+		}
+	}
+
+	// An attempt is stuck from the end of its lease, or of its timeout and the overdue time, whichever comes first.
+	stuck := on(`e.state = 'running' AND `+stuckSince+` <= ?`, q.Overdue.Microseconds(), found.Now)
+	for _, list := range []struct {
+		executions *[]callsheet.Execution
+		count      *int
+		order      string
+		where      condition
+	}{
+		{&found.Unclaimed, &found.UnclaimedCount, `e.ready_at`, on(rings+` AND e.ready_at < ?`, overdue)},
+		{&found.Stuck, &found.StuckCount, stuckSince, stuck},
+		{&found.DeadLetters, &found.DeadLetterCount, `e.finished_at`, on(`e.state = 'failed'`)},
+	} {
+		from := ` FROM callsheet.executions e LEFT JOIN callsheet.schedules s ON s.id = e.schedule `
+		if list.count != &found.StuckCount {
+			from = ` FROM callsheet.executions e `
+		}
+		if err := t.one(list.count, `SELECT count(*)`+from+list.where.text(), slices.Clone(list.where.args)...); err != nil {
+			return found, err
+		}
+		if *list.count == 0 || most == 0 {
+			continue
+		}
+		args := slices.Clone(list.where.args)
+		if list.count == &found.StuckCount {
+			args = append(args, q.Overdue.Microseconds())
+		}
+		query := `SELECT ` + executionColumns + from + list.where.text() + ` ORDER BY ` + list.order + `, e.id LIMIT ?`
+		var rows []executionRow
+		if err := t.all(&rows, query, append(args, most)...); err != nil {
+			return found, err
+		}
+		if *list.executions, err = executionsOf(rows); err != nil {
+			return found, err
+		}
+	}
+
+	opens, err := t.openCounts()
+	if err != nil {
+		return found, err
+	}
+	for _, row := range opens {
+		if row.State == callsheet.StatePending {
+			found.Pending = int(row.Count)
+		} else {
+			found.Running = int(row.Count)
+		}
+	}
+	const oldest = `
+		SELECT e.scheduled_at
+		  FROM callsheet.executions e
+		 WHERE ` + rings + ` AND e.ready_at <= ?
+		 ORDER BY e.ready_at, e.id
+		 LIMIT 1`
+	var at []moment
+	if err := t.all(&at, oldest, found.Now); err != nil {
+		return found, err
+	}
+	if len(at) > 0 {
+		found.OldestReady = at[0].Time
+	}
+	return found, nil
+}
+
+// stuckSince is when an attempt should be over. Where there is no Schedule any more the lease alone says so.
+const stuckSince = `least(e.lease_until, e.started_at + (coalesce(s.timeout_us, 3000000000000000) + ?) * interval '1 microsecond')`
+
+func on(term string, args ...any) condition { return condition{[]string{term}, args} }
+
+// Prune implements [callsheet.LedgerStore].
+func (s *Store) Prune(ctx context.Context, p callsheet.PruneRequest) (n int, err error) {
+	err = s.write(ctx, "prune executions", func(t *tx) error {
+		n = 0
+		most := limitOf(p.Limit)
+		for _, state := range callsheet.States() {
+			if before, ok := p.Before[state]; ok && state.Final() && n < most {
+				dropped, err := t.pruneOld(state, before, most-n)
+				if err != nil {
+					return err
+				}
+				n += dropped
+			}
+		}
+		for _, state := range callsheet.States() {
+			if keep, ok := p.Keep[state]; ok && state.Final() && n < most {
+				dropped, err := t.pruneMany(state, max(keep, 0), most-n)
+				if err != nil {
+					return err
+				}
+				n += dropped
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, said(err)
+	}
+	return n, nil
+}
+
+// stays is for executions that something refers to: a Schedule's last one, and one whose answer an open one is to use.
+const stays = `(
+		       EXISTS (SELECT 1 FROM callsheet.schedules s WHERE s.id = e.schedule AND s.last_execution = e.id)
+		    OR EXISTS (SELECT 1 FROM callsheet.executions o
+		                WHERE o.answer_of = e.id AND o.answer_of <> '' AND o.state IN ('pending', 'running')))`
+
+// pruneOld deletes executions that ended before a time. What is locked is being reopened, and is not pruned now.
+func (t *tx) pruneOld(state callsheet.State, before time.Time, most int) (int, error) {
+	query := `
+		SELECT e.id, e.schedule
+		  FROM callsheet.executions e
+		 WHERE e.state = '` + string(state) + `' AND e.finished_at < ? AND NOT ` + stays + `
+		 ORDER BY e.finished_at, e.id
+		 LIMIT ?
+		   FOR UPDATE OF e SKIP LOCKED`
+	var rows []belonging
+	if err := t.all(&rows, query, bound(before), most); err != nil {
+		return 0, err
+	}
+	return len(rows), t.drop(state, rows)
+}
+
+// pruneMany deletes executions of which their schedule has more, later ones, than it keeps. The tallies know which
+// schedules have too many, so that the others cost nothing.
+func (t *tx) pruneMany(state callsheet.State, keep, most int) (int, error) {
+	over := `SELECT t.schedule FROM callsheet.tallies t WHERE t.` + string(state) + ` - t.pruned_` + string(state) + ` > ? AND t.schedule <> '' AND t.schedule > ?
+		ORDER BY t.schedule LIMIT 100`
+	surplus := `
+		SELECT e.id, e.schedule
+		  FROM callsheet.executions e
+		 WHERE e.schedule = ? AND e.state = '` + string(state) + `' AND NOT ` + stays + `
+		   AND e.scheduled_at < (SELECT k.scheduled_at
+		                            FROM callsheet.executions k
+		                           WHERE k.schedule = ? AND k.state = '` + string(state) + `'
+		                           ORDER BY k.scheduled_at DESC
+		                           LIMIT 1 OFFSET ?)
+		 ORDER BY e.scheduled_at
+		 LIMIT ?
+		   FOR UPDATE OF e SKIP LOCKED`
+	n, after := 0, ""
+	for n < most {
+		var schedules []string
+		if err := t.all(&schedules, over, keep, after); err != nil {
+			return n, err
+		}
+		for _, id := range schedules {
+			var rows []belonging
+			if keep == 0 {
+				all := strings.Replace(surplus, "e.scheduled_at <", "e.scheduled_at <=", 1)
+				if err := t.all(&rows, all, id, id, 0, most-n); err != nil {
+					return n, err
+				}
+			} else if err := t.all(&rows, surplus, id, id, keep-1, most-n); err != nil {
+				return n, err
+			}
+			if err := t.drop(state, rows); err != nil {
+				return n, err
+			}
+			if n += len(rows); n >= most {
+				return n, nil
+			}
+			after = id
+		}
+		if len(schedules) < 100 {
+			return n, nil
+		}
+	}
+	return n, nil
+}
+
+// A belonging says which schedule an execution is of.
+type belonging struct {
+	ID       string `db:"id"`
+	Schedule string `db:"schedule"`
+}
+
+// drop deletes rows of a state that are locked, and their answers.
+func (t *tx) drop(state callsheet.State, rows []belonging) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ids := make([]string, len(rows))
+	counts := make(map[string]int64)
+	for i, row := range rows {
+		ids[i] = row.ID
+		counts[row.Schedule]++
+	}
+	for _, statement := range []string{
+		`DELETE FROM callsheet.executions WHERE id = ANY(?)`,
+		`DELETE FROM callsheet.answers WHERE execution = ANY(?)`,
+	} {
+		if _, err := t.exec(statement, ids); err != nil {
+			return err
+		}
+	}
+	type record struct {
+		Schedule string `json:"schedule"`
+		Count    int64  `json:"count"`
+	}
+	var records []record
+	for _, id := range sortedKeys(counts) {
+		records = append(records, record{id, counts[id]})
+	}
+	column := "pruned_" + string(state)
+	statement := `
+		INSERT INTO callsheet.tallies AS t (schedule, ` + column + `)
+		SELECT r.schedule, r.count
+		  FROM json_to_recordset(?) AS r (schedule text, count bigint)
+		 WHERE true
+		ON CONFLICT (schedule) DO UPDATE
+		   SET ` + column + ` = t.` + column + ` + excluded.` + column
+	param, err := asRows(records)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(statement, param); err != nil {
+		return err
+	}
+	return t.forgetTallies(sortedKeys(counts))
+}

@@ -1,0 +1,280 @@
+// Package sqlstore is the one implementation of [callsheet.Store] over SQL. store/postgres and store/file
+// open it, each with the [Dialect] of its database.
+//
+// The SQL in here is PostgreSQL's; a Dialect for another database translates the few things that
+// differ. Whatever is decided is decided by the pure functions of package callsheet: a method reads rows,
+// applies them, and writes what they return.
+//
+// # Locks
+//
+// A transaction takes its locks in this order, so that none waits for another in a circle: the row
+// of meta (whoever writes Definitions), rows of schedules by ID, rows of executions by ID, tallies by schedule.
+// Whoever inserts an execution, ends one, or changes who waits has the lock of its schedule. Claim,
+// Renew, Keep and Ring take those of executions only.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/callsheet-go/callsheet"
+)
+
+const (
+	// defaultLimit is what a limit of zero means where no page is asked for.
+	defaultLimit = 100
+
+	// attempts is how often a transaction is tried that the database undid for the sake of another.
+	attempts = 10
+)
+
+// A Dialect is what a database does in its own way.
+type Dialect struct {
+	// Driver is the name by which sqlx knows how the driver writes its parameters.
+	Driver string
+	// Translate turns PostgreSQL's SQL on the schema "callsheet" into the database's own, on the schema at hand.
+	Translate func(sql string) string
+	// Time returns a parameter for a time, and List one for what stands in "= ANY(?)".
+	Time func(time.Time) any
+	List func([]string) any
+	// Now is the clock; nil: the database's.
+	Now func() time.Time
+	// Again reports whether a transaction that ended with the error may work if it is tried again.
+	Again func(error) bool
+
+	// Migrations holds the files that make the schema, in the order of their names.
+	Migrations fs.FS
+	// Prepare makes the schema itself and sees to it that no other migrates it until the transaction
+	// ends; nil: there is nothing to do.
+	Prepare func(ctx context.Context, tx *sql.Tx) error
+	// There reports whether the schema has its tables.
+	There func(ctx context.Context, db Querier) (bool, error)
+}
+
+// A Querier is a database or a transaction.
+type Querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// A Store is a [callsheet.Store] in a database. It starts nothing and closes nothing.
+type Store struct {
+	dialect Dialect
+	// writer and reader are the same, unless the database wants them apart.
+	writer, reader *sqlx.DB
+	texts          sync.Map // statements as the database takes them, by how they are written here
+	known          catalog
+}
+
+var _ callsheet.Store = (*Store)(nil)
+
+// New returns a Store over a database whose schema is there. See [Migrate] and [Check].
+func New(writer, reader *sql.DB, d Dialect) *Store {
+	return &Store{dialect: d, writer: sqlx.NewDb(writer, d.Driver), reader: sqlx.NewDb(reader, d.Driver)}
+}
+
+// Sources implements [callsheet.DefinitionStore].
+func (s *Store) Sources() callsheet.Collection[callsheet.Source] {
+	return collection[callsheet.Source, *callsheet.Source]{s, callsheet.KindSource}
+}
+
+// Requests implements [callsheet.DefinitionStore].
+func (s *Store) Requests() callsheet.Collection[callsheet.Request] {
+	return collection[callsheet.Request, *callsheet.Request]{s, callsheet.KindRequest}
+}
+
+// Extracts implements [callsheet.DefinitionStore].
+func (s *Store) Extracts() callsheet.Collection[callsheet.Extract] {
+	return collection[callsheet.Extract, *callsheet.Extract]{s, callsheet.KindExtract}
+}
+
+// Deliveries implements [callsheet.DefinitionStore].
+func (s *Store) Deliveries() callsheet.Collection[callsheet.Delivery] {
+	return collection[callsheet.Delivery, *callsheet.Delivery]{s, callsheet.KindDelivery}
+}
+
+// Schedules implements [callsheet.DefinitionStore].
+func (s *Store) Schedules() callsheet.Collection[callsheet.Schedule] {
+	return collection[callsheet.Schedule, *callsheet.Schedule]{s, callsheet.KindSchedule}
+}
+
+// A tx is a transaction, or one moment of the database to read at.
+type tx struct {
+	*sqlx.Tx
+	store *Store
+	ctx   context.Context
+}
+
+// write runs run in a transaction. run may be run more than once: everything it makes is thrown away where the
+// transaction is.
+func (s *Store) write(ctx context.Context, doing string, run func(*tx) error) error {
+	return s.transact(ctx, doing, s.writer, nil, run)
+}
+
+// read runs run at one moment of the database: what its statements see belongs together.
+func (s *Store) read(ctx context.Context, doing string, run func(*tx) error) error {
+	return s.transact(ctx, doing, s.reader, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}, run)
+}
+
+func (s *Store) transact(ctx context.Context, doing string, db *sqlx.DB, opts *sql.TxOptions, run func(*tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := s.once(ctx, db, opts, run)
+		if err == nil || isAnswer(err) {
+			return err
+		}
+		if ctx.Err() != nil || attempt == attempts || !errors.Is(err, errRaced) && !s.dialect.Again(err) {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		pause := time.NewTimer(rand.N(time.Duration(attempt) * 10 * time.Millisecond))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, db *sqlx.DB, opts *sql.TxOptions, run func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	begun, err := db.BeginTxx(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = begun.Rollback() }() // nothing, once it is committed; also when a callback panics
+	if err := run(&tx{begun, s, ctx}); err != nil {
+		return err
+	}
+	return begun.Commit()
+}
+
+// An answer is an error that a caller is to get as it is: of his own callback, or of the contract.
+type answer struct{ error }
+
+func (a answer) Unwrap() error { return a.error }
+
+func isAnswer(err error) bool {
+	_, ok := err.(answer)
+	return ok
+}
+
+// said returns an error as a caller is to get it.
+func said(err error) error {
+	if a, ok := err.(answer); ok {
+		return a.error
+	}
+	return err
+}
+
+// text returns a statement as the database takes it.
+func (s *Store) text(statement string) string {
+	if text, ok := s.texts.Load(statement); ok {
+		return text.(string)
+	}
+	text := s.writer.Rebind(s.dialect.Translate(statement))
+	s.texts.Store(statement, text)
+	return text
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(statement string, args ...any) (int, error) {
+	result, err := t.ExecContext(t.ctx, t.store.text(statement), t.store.args(args)...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// all reads all rows of a query into a slice.
+func (t *tx) all(into any, query string, args ...any) error {
+	return t.SelectContext(t.ctx, into, t.store.text(query), t.store.args(args)...)
+}
+
+// one reads one row, or returns sql.ErrNoRows.
+func (t *tx) one(into any, query string, args ...any) error {
+	return t.GetContext(t.ctx, into, t.store.text(query), t.store.args(args)...)
+}
+
+// args returns parameters as the database takes them: zero times are NULL, and what no text can be names nothing that
+// is there.
+func (s *Store) args(args []any) []any {
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case time.Time:
+			args[i] = s.time(arg)
+		case limit:
+			args[i] = s.dialect.Time(time.Time(arg))
+		case string:
+			args[i] = plain(arg)
+		case []string:
+			texts := make([]string, len(arg))
+			for j, text := range arg {
+				texts[j] = plain(text)
+			}
+			args[i] = s.dialect.List(texts)
+		}
+	}
+	return args
+}
+
+// time returns a parameter for a time that may be zero.
+func (s *Store) time(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return s.dialect.Time(t)
+}
+
+const clock = `SELECT clock_timestamp()`
+
+// now reads the Store's clock. It is read when the locks are held, so that of two changes of a row the later
+// one has the later time.
+func (t *tx) now() (time.Time, error) {
+	if t.store.dialect.Now != nil {
+		return kept(t.store.dialect.Now()), nil
+	}
+	var now moment
+	err := t.one(&now, clock)
+	return now.Time, err
+}
+
+// A moment is a time in a row: NULL is the zero time.
+type moment struct{ time.Time }
+
+// Scan implements [sql.Scanner].
+func (m *moment) Scan(value any) error {
+	switch value := value.(type) {
+	case nil:
+		m.Time = time.Time{}
+	case time.Time:
+		m.Time = value.UTC()
+	case int64:
+		m.Time = time.UnixMicro(value).UTC()
+	default:
+		return fmt.Errorf("%T is no time", value)
+	}
+	return nil
+}
+
+// kept returns t as times are kept: in UTC, with microseconds, without a monotonic reading.
+func kept(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func limitOf(limit int) int {
+	if limit <= 0 {
+		return defaultLimit
+	}
+	return limit
+}
