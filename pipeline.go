@@ -45,6 +45,9 @@ type Call struct {
 	// Keep keeps an answer for this execution before it is extracted and delivered; nil where nothing can be
 	// kept. A stale fence is ErrLeaseLost.
 	Keep func(ctx context.Context, a Answer) error
+	// Join has a Batch delivered in the transaction that records the execution, after the Pipeline has returned
+	// without an error, and reports whether it will be: see [JointDestination]. nil where no Store can.
+	Join func(d Destination, b Batch) bool
 }
 
 // A Stage is a part of the default Pipeline.
@@ -240,6 +243,9 @@ func (p *pipeline) deliver(ctx context.Context, call Call, records []Record, res
 	}
 	if call.Extract != nil {
 		batch.Fields = call.Extract.Fields
+	}
+	if call.Join != nil && call.Join(destination, batch) {
+		return nil
 	}
 	if err := destination.Deliver(ctx, batch); err != nil {
 		return asDelivery(err)

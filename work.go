@@ -90,12 +90,21 @@ func (n *node) attempt(call Call, leaseLeft time.Duration) {
 	n.leases.add(call, cancel, leaseLeft)
 	defer n.leases.remove(call.Execution) // where record, which does it, is not reached
 	var outcome Outcome
+	var finish *Finish // where the outcome is recorded already
 	err := isolate(func() error {
 		var result Result
+		var joint *jointDelivery
+		call.Join = n.joining(&joint)
 		err := guard(func() (err error) {
 			result, err = n.pipeline.Run(ctx, call)
 			return err
 		})
+		if err == nil && joint != nil {
+			var f Finish
+			if f, err = n.deliverJointly(ctx, call, &result, joint); err == nil {
+				finish = &f
+			}
+		}
 		// Why the context ended says more than what the Pipeline made of it.
 		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
@@ -105,6 +114,11 @@ func (n *node) attempt(call Call, leaseLeft time.Duration) {
 	})
 	if err != nil { // not the Pipeline's error, but one that could not even be looked at
 		outcome = newOutcome(call, Result{}, err)
+	}
+	if finish != nil {
+		n.leases.remove(call.Execution)
+		n.recorded(context.WithoutCancel(ctx), call, outcome, []Finish{*finish}, nil)
+		return
 	}
 	n.record(ctx, call, outcome)
 }

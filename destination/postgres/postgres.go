@@ -131,11 +131,8 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 	if err != nil {
 		return err
 	}
-	if d.migrate && !d.migrated.Load() {
-		if err := d.Migrate(ctx); err != nil {
-			return err
-		}
-		d.migrated.Store(true)
+	if err := d.migrateOnce(ctx); err != nil {
+		return err
 	}
 	for try := 1; ; try++ {
 		err = d.deliver(ctx, t, b)
@@ -147,6 +144,18 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 		return ctx.Err()
 	}
 	return t.explain(err)
+}
+
+// migrateOnce migrates before the first delivery, if that was wished for.
+func (d *Destination) migrateOnce(ctx context.Context) error {
+	if !d.migrate || d.migrated.Load() {
+		return nil
+	}
+	if err := d.Migrate(ctx); err != nil {
+		return err
+	}
+	d.migrated.Store(true)
+	return nil
 }
 
 // DeliverTx writes the Batch and its marker in a transaction of the caller's, who commits them together with

@@ -125,8 +125,13 @@ func (s *Store) read(ctx context.Context, doing string, run func(*tx) error) err
 }
 
 func (s *Store) transact(ctx context.Context, doing string, db *sqlx.DB, opts *sql.TxOptions, run func(*tx) error) error {
+	return s.again(ctx, doing, func() error { return s.once(ctx, db, opts, run) })
+}
+
+// again runs a transaction until no other got in its way, a bounded number of times.
+func (s *Store) again(ctx context.Context, doing string, once func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, db, opts, run)
+		err := once()
 		if err == nil || isAnswer(err) {
 			return err
 		}
@@ -143,7 +148,12 @@ func (s *Store) transact(ctx context.Context, doing string, db *sqlx.DB, opts *s
 	}
 }
 
-func (s *Store) once(ctx context.Context, db *sqlx.DB, opts *sql.TxOptions, run func(*tx) error) error {
+// A beginner begins transactions: a database, or one connection of it.
+type beginner interface {
+	BeginTxx(ctx context.Context, opts *sql.TxOptions) (*sqlx.Tx, error)
+}
+
+func (s *Store) once(ctx context.Context, db beginner, opts *sql.TxOptions, run func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

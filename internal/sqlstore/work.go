@@ -162,7 +162,12 @@ func (t *tx) finish(outcomes []callsheet.Outcome) ([]callsheet.Finish, error) {
 	if err != nil {
 		return nil, err
 	}
-	finishes := make([]callsheet.Finish, len(outcomes))
+	return b.finish(outcomes)
+}
+
+// finish applies outcomes to rows that were read and locked.
+func (b *batch) finish(outcomes []callsheet.Outcome) (finishes []callsheet.Finish, err error) {
+	finishes = make([]callsheet.Finish, len(outcomes))
 	stale := int64(0)
 	for i, o := range outcomes {
 		row := b.rows[o.ExecutionID]
@@ -184,6 +189,48 @@ func (t *tx) finish(outcomes []callsheet.Outcome) ([]callsheet.Finish, error) {
 		b.tallies[""] = &callsheet.Tally{StaleWrites: stale}
 	}
 	return finishes, b.flush()
+}
+
+// FinishWith implements [callsheet.JointStore], but for what the driver's connection is.
+func (s *Store) FinishWith(ctx context.Context, executionID string, fence int64, deliver func(ctx context.Context, driverConn any) (callsheet.Outcome, error)) (finish callsheet.Finish, err error) {
+	err = s.again(ctx, "deliver and finish an execution", func() error {
+		conn, err := s.writer.Connx(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return s.once(ctx, conn, nil, func(t *tx) error {
+			b, err := t.work([]string{executionID})
+			if err != nil {
+				return err
+			}
+			if row := b.rows[executionID]; row == nil || !row.Held(fence) {
+				b.tallies[""] = &callsheet.Tally{StaleWrites: 1}
+				finish = callsheet.Finish{Err: callsheet.ErrStaleFence}
+				return b.flush()
+			}
+			var o callsheet.Outcome
+			err = conn.Raw(func(driverConn any) error {
+				o, err = deliver(ctx, driverConn)
+				return err
+			})
+			if err != nil {
+				return answer{err}
+			}
+			if b.now, err = t.now(); err != nil { // delivering took its time
+				return err
+			}
+			finishes, err := b.finish([]callsheet.Outcome{o})
+			if err == nil {
+				finish = finishes[0]
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return callsheet.Finish{}, said(err)
+	}
+	return finish, nil
 }
 
 // work reads and locks executions, their schedules, and what decides about these's lines.

@@ -47,6 +47,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/callsheet-go/callsheet"
 	"github.com/callsheet-go/callsheet/internal/sqlstore"
 )
 
@@ -69,8 +70,14 @@ var files embed.FS
 // A Store keeps everything in PostgreSQL. Make one with [Open], [New] or [NewFromPool].
 type Store struct {
 	*sqlstore.Store
-	close func() error
+	close    func() error
+	database any // what the host opened
 }
+
+var _ callsheet.JointStore = (*Store)(nil)
+
+// Database implements [callsheet.JointStore]: the *sql.DB given to [New], or the *pgxpool.Pool given to [NewFromPool].
+func (s *Store) Database() any { return s.database }
 
 // An Option changes a default of [Open], [New], [NewFromPool] and [Migrate].
 type Option func(*settings)
@@ -112,7 +119,12 @@ const maxConns = 10
 
 // New returns a Store in a database that the host has opened, through pgx's stdlib.
 func New(ctx context.Context, db *sql.DB, opts ...Option) (*Store, error) {
-	return open(ctx, db, func() error { return nil }, opts)
+	store, err := open(ctx, db, func() error { return nil }, opts)
+	if err != nil {
+		return nil, err
+	}
+	store.database = db
+	return store, nil
 }
 
 // NewFromPool returns a Store in a database that the host has opened.
@@ -122,6 +134,7 @@ func NewFromPool(ctx context.Context, pool *pgxpool.Pool, opts ...Option) (*Stor
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	store.database = pool
 	return store, nil
 }
 
