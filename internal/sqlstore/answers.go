@@ -194,10 +194,8 @@ func (d *dropped) drop(t *tx) error {
 		                 FROM json_to_recordset(?) AS r (schedule text, keep integer)
 		                 JOIN callsheet.answers a ON a.schedule = r.schedule AND a.succeeded) x
 		        WHERE x.place > x.keep)`
-	param, err := asRows(some)
-	if err == nil {
-		_, err = t.exec(trim, param)
-	}
+	param := asRows(some)
+	_, err := t.exec(trim, param)
 	return err
 }
 

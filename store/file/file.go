@@ -71,10 +71,14 @@ func dialect() sqlstore.Dialect {
 		panic(err) // the folder is embedded
 	}
 	return sqlstore.Dialect{
-		Driver:     "sqlite",
-		Translate:  translate,
-		Time:       func(t time.Time) any { return t.UnixMicro() },
-		List:       list,
+		Driver:    "sqlite",
+		Translate: translate,
+		Time:      func(t time.Time) any { return t.UnixMicro() },
+		List:      list,
+		Rows: func(r sqlstore.Recordset) ([]any, error) {
+			text, err := r.JSON()
+			return []any{text}, err
+		},
 		Now:        time.Now,
 		Again:      func(error) bool { return false }, // there is one writer
 		Migrations: migrations,
@@ -98,10 +102,9 @@ func list(ids []string) any {
 }
 
 var (
-	locking   = regexp.MustCompile(`\s+FOR UPDATE( OF \w+)?( SKIP LOCKED)?`)
-	casts     = regexp.MustCompile(`::[a-z]+`)
-	recordset = regexp.MustCompile(`json_to_recordset\(\?\) AS (\w+) \(([^()]*)\)`)
-	words     = strings.NewReplacer(
+	locking = regexp.MustCompile(`\s+FOR UPDATE( OF \w+)?( SKIP LOCKED)?`)
+	casts   = regexp.MustCompile(`::[a-z]+`)
+	words   = strings.NewReplacer(
 		"callsheet.", "",
 		"= ANY(?)", "IN (SELECT value FROM json_each(?))",
 		" * interval '1 microsecond'", "",
@@ -112,14 +115,12 @@ var (
 // translate turns PostgreSQL's SQL into SQLite's. These are all the differences there are.
 func translate(text string) string {
 	text = locking.ReplaceAllString(text, "") // there is one writer
-	text = recordset.ReplaceAllStringFunc(text, func(rows string) string {
-		parts := recordset.FindStringSubmatch(rows)
-		columns := strings.Split(parts[2], ",")
+	text = sqlstore.ReplaceRecordset(text, func(alias string, columns []sqlstore.Column) string {
+		values := make([]string, len(columns))
 		for i, column := range columns {
-			name, _, _ := strings.Cut(strings.TrimSpace(column), " ")
-			columns[i] = "value ->> '" + name + "' AS " + name
+			values[i] = "value ->> '" + column.Name + "' AS " + column.Name
 		}
-		return "(SELECT " + strings.Join(columns, ", ") + " FROM json_each(?)) AS " + parts[1]
+		return "(SELECT " + strings.Join(values, ", ") + " FROM json_each(?)) AS " + alias
 	})
 	text = casts.ReplaceAllString(text, "")
 	return words.Replace(text)
