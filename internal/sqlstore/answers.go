@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/callsheet-go/callsheet"
 )
@@ -204,6 +203,3 @@ func noExecution(id string) error {
 }
 
 func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
-
-// endOfTime is later than any time that is kept.
-var endOfTime = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)

@@ -13,7 +13,8 @@
 // Everything that [callsheet.Store] promises. What a method returned is on the disk: it survives the end of the process,
 // however that comes, and the loss of power as far as the disk keeps its word (WAL, synchronous=FULL). While it is open
 // there are files beside it, with the endings -wal and -shm, which belong to it: copy them only together, or use
-// SQLite's own backup. A file with the ending .lock stays for good.
+// SQLite's own backup. A file with the ending .lock stays for good on Unix; elsewhere
+// it goes with Close, and has to be removed by hand where a process was killed.
 //
 // A file is for one Store at a time: a second one, in this process or another, gets [ErrInUse]. Looking into it with the sqlite3
 // program is fine. [Open] reads through the whole file, and refuses one that is damaged, or is none of SQLite's, with [ErrCorrupt];
@@ -33,9 +34,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ var (
 type Store struct {
 	*sqlstore.Store
 	writer, reader *sql.DB
-	lock           *os.File
+	lock           io.Closer
 }
 
 func dialect() sqlstore.Dialect {
@@ -128,6 +129,9 @@ func translate(text string) string {
 
 // Open opens the file at path, and makes it if it is not there.
 func Open(ctx context.Context, path string) (*Store, error) {
+	if path == "" || strings.HasPrefix(path, ":memory:") {
+		return nil, fmt.Errorf("open the store %q: must be the path of a file; store/memory keeps nothing on the disk", path)
+	}
 	lock, err := hold(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", path, err)
