@@ -70,6 +70,6 @@
 //
 // # Durability
 //
-// This version has one Store, in memory (store/memory): what it keeps ends with the process.
-// The contract that durable Stores will keep is in [Store], and its suite in store/storetest.
+// There are three Stores: in memory (store/memory), which ends with the process; in one SQLite file (store/file); and in
+// PostgreSQL (store/postgres), which several nodes share. What all of them promise is in [Store], and its suite in store/storetest.
 package callsheet

@@ -7,6 +7,8 @@
 //
 //	go run ./examples/quickstart -for 1m -url https://api.example.com/orders \
 //	    -records '$.orders[*]' -field id='$.id' -field total='$.amount.value'
+//
+// With -store file:quickstart.db it goes on where it was when it is started again.
 package main
 
 import (
@@ -22,7 +24,6 @@ import (
 
 	"github.com/callsheet-go/callsheet"
 	"github.com/callsheet-go/callsheet/destination/file"
-	"github.com/callsheet-go/callsheet/store/memory"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func main() {
 }
 
 // run is the program: it polls until the time is over or ctx ends, then reports.
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	f, err := parseFlags(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -72,8 +73,14 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	defer files.Close()
 
+	store, closeStore, err := openStore(ctx, f.store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+
 	out := newPrinter(stdout, sheet)
-	sched, err := callsheet.New(memory.New(),
+	sched, err := callsheet.New(store,
 		callsheet.WithDestination("files", files),
 		callsheet.WithObserver(out.execution),
 		callsheet.WithDrainTimeout(5*time.Second),
@@ -119,6 +126,7 @@ type flags struct {
 	runFor  time.Duration
 	out     string
 	url     string
+	store   string
 	records string
 	fields  list
 	cron    string
@@ -145,6 +153,7 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	set.SetOutput(io.Discard)
 	set.DurationVar(&f.runFor, "for", 10*time.Second, "stop after this `time`; 0 runs until Ctrl-C")
 	set.StringVar(&f.out, "out", "", "write records below this `folder` (default a fresh temporary one)")
+	set.StringVar(&f.store, "store", "memory", "where to keep what happens: `memory`, file:PATH or postgres:DSN; the last two go on where they were")
 	set.StringVar(&f.url, "url", "", "poll this `URL` instead of the built-in API")
 	set.StringVar(&f.records, "records", "", "with -url: `path` to the records, such as '$.items[*]' (default: the answer)")
 	set.Var(&f.fields, "field", "with -url: a field of each record, as `name=path`; may be repeated (default: whole records)")

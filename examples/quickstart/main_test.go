@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -183,4 +185,22 @@ func lines(t *testing.T, path string) []string {
 	require.NoError(t, err)
 	require.True(t, bytes.HasSuffix(content, []byte("\n")), "%s ends with a whole record", path)
 	return strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+}
+
+func TestRun_GoesOnWhereItWas(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"-for", "1m", "-out", dir, "-store", "file:" + filepath.Join(dir, "kept.db")}
+	polls := func() int {
+		text := runUntil(t, args, `earthquakes +succeeded +300 records`)
+		found := regexp.MustCompile(`(?m)^  earthquakes +(\d+)`).FindStringSubmatch(text)
+		require.NotNil(t, found, text)
+		n, err := strconv.Atoi(found[1])
+		require.NoError(t, err)
+		return n
+	}
+	first := polls()
+	assert.Greater(t, polls(), first, "the second start was expected to count on from the first")
+
+	err := run(t.Context(), []string{"-store", "paper"}, io.Discard)
+	require.ErrorContains(t, err, `-store "paper": must be memory, file:PATH or postgres:DSN`)
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/callsheet-go/callsheet"
 )
@@ -194,10 +193,8 @@ func (d *dropped) drop(t *tx) error {
 		                 FROM json_to_recordset(?) AS r (schedule text, keep integer)
 		                 JOIN callsheet.answers a ON a.schedule = r.schedule AND a.succeeded) x
 		        WHERE x.place > x.keep)`
-	param, err := asRows(some)
-	if err == nil {
-		_, err = t.exec(trim, param)
-	}
+	param := asRows(some)
+	_, err := t.exec(trim, param)
 	return err
 }
 
@@ -206,6 +203,3 @@ func noExecution(id string) error {
 }
 
 func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
-
-// endOfTime is later than any time that is kept.
-var endOfTime = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)

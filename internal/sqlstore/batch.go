@@ -475,10 +475,7 @@ func (b *batch) lookUp(all map[string][]callsheet.Execution, allowed func(id str
 		SELECT e.id, e.schedule, e.scheduled_at
 		  FROM json_to_recordset(?) AS r (schedule text, at timestamptz)
 		  JOIN callsheet.executions e ON e.schedule = r.schedule AND e.scheduled_at = r.at`
-	param, err := asRows(keys)
-	if err != nil {
-		return err
-	}
+	param := asRows(keys)
 	return b.learnKeys(byKey, param)
 }
 
@@ -590,10 +587,7 @@ func (b *batch) update(records []executionRecord) error {
 		       catches_up = r.catches_up, ready_at = r.ready_at, ring_at = r.ring_at, rung = r.rung, revision = r.revision
 		  FROM ` + executionRecords + `
 		 WHERE e.id = r.id AND e.revision = r.revision - 1`
-	param, err := asRows(records)
-	if err != nil {
-		return err
-	}
+	param := asRows(records)
 	n, err := b.exec(statement, param)
 	if err == nil && n != len(records) {
 		err = errMoved
@@ -617,10 +611,8 @@ func (b *batch) insertAll(records []executionRecord) error {
 		       r.created_at, r.started_at, r.finished_at, r.http_status, r.bytes, r.records, r.rejected, r.from_kept, r.fetch_ns, r.extract_ns, r.deliver_ns, r.class, r.error,
 		       r.attempts, r.catches_up, r.ready_at, r.ring_at, r.rung, r.revision
 		  FROM ` + executionRecords
-	param, err := asRows(records)
-	if err == nil {
-		_, err = b.exec(statement, param)
-	}
+	param := asRows(records)
+	_, err := b.exec(statement, param)
 	return err
 }
 
@@ -637,7 +629,7 @@ func (b *batch) updateSchedules() error {
 	}
 	const statement = `
 		UPDATE callsheet.schedules AS s
-		   SET edition = r.edition, version = r.version, updated_at = r.updated_at, disabled = r.disabled, timeout_us = r.timeout_us,
+		   SET edition = r.edition, version = r.version, updated_at = r.updated_at, never_run = r.never_run, timeout_us = r.timeout_us,
 		       status = r.status, pause_reason = r.pause_reason, paused_at = r.paused_at,
 		       consecutive_failures = r.consecutive_failures, failing_since = r.failing_since,
 		       execution_count = r.execution_count, failure_count = r.failure_count, last_execution = r.last_execution, last_error = r.last_error,
@@ -645,10 +637,7 @@ func (b *batch) updateSchedules() error {
 		       runs = r.runs, planned_until = r.planned_until, next_execution_at = r.next_execution_at, due_at = r.due_at
 		  FROM ` + scheduleRecords + `
 		 WHERE s.id = r.id`
-	param, err := asRows(records)
-	if err != nil {
-		return err
-	}
+	param := asRows(records)
 	n, err := b.exec(statement, param)
 	if err == nil && n != len(records) {
 		err = errMoved

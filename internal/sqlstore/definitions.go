@@ -428,10 +428,7 @@ func (d *defining) read(refs []callsheet.Ref) error {
 		SELECT ` + definitionColumns + `
 		  FROM callsheet.definitions d
 		 WHERE (d.kind, d.id) IN (SELECT r.kind, r.id FROM json_to_recordset(?) AS r (kind text, id text))`
-	param, err := asRows(records)
-	if err != nil {
-		return err
-	}
+	param := asRows(records)
 	var rows []definitionRow
 	if err := d.tx.all(&rows, query, param); err != nil {
 		return err
@@ -442,6 +439,7 @@ func (d *defining) read(refs []callsheet.Ref) error {
 	if err := d.lockSchedules(schedules...); err != nil {
 		return err
 	}
+	var err error
 	d.now, err = d.tx.now()
 	return err
 }
@@ -537,10 +535,7 @@ func (d *defining) flush() error {
 		 WHERE true
 		ON CONFLICT (kind, id) DO UPDATE
 		   SET version = excluded.version, updated_at = excluded.updated_at, doc = excluded.doc`
-	param, err := asRows(d.writes)
-	if err != nil {
-		return err
-	}
+	param := asRows(d.writes)
 	if _, err := d.exec(definitions, param); err != nil {
 		return err
 	}
@@ -555,10 +550,7 @@ func (d *defining) flush() error {
 			INSERT INTO callsheet.definition_uses (kind, id, uses_kind, uses_id)
 			SELECT r.kind, r.id, r.uses_kind, r.uses_id
 			  FROM json_to_recordset(?) AS r (kind text, id text, uses_kind text, uses_id text)`
-		param, err := asRows(d.uses)
-		if err != nil {
-			return err
-		}
+		param := asRows(d.uses)
 		if _, err := d.exec(uses, param); err != nil {
 			return err
 		}
@@ -577,10 +569,10 @@ func (d *defining) createSchedules() error {
 		return nil
 	}
 	const statement = `
-		INSERT INTO callsheet.schedules (id, edition, version, created_at, updated_at, disabled, timeout_us,
+		INSERT INTO callsheet.schedules (id, edition, version, created_at, updated_at, never_run, timeout_us,
 		       status, pause_reason, paused_at, consecutive_failures, failing_since, execution_count, failure_count,
 		       last_execution, last_error, last_scheduled_at, last_executed_at, runs, planned_until, next_execution_at, due_at)
-		SELECT r.id, r.edition, r.version, r.created_at, r.updated_at, r.disabled, r.timeout_us,
+		SELECT r.id, r.edition, r.version, r.created_at, r.updated_at, r.never_run, r.timeout_us,
 		       r.status, r.pause_reason, r.paused_at, r.consecutive_failures, r.failing_since, r.execution_count, r.failure_count,
 		       r.last_execution, r.last_error, r.last_scheduled_at, r.last_executed_at, r.runs, r.planned_until, r.next_execution_at, r.due_at
 		  FROM ` + scheduleRecords
@@ -588,10 +580,8 @@ func (d *defining) createSchedules() error {
 	for i, sch := range d.created {
 		records[i] = d.store.scheduleRecord(sch)
 	}
-	param, err := asRows(records)
-	if err == nil {
-		_, err = d.exec(statement, param)
-	}
+	param := asRows(records)
+	_, err := d.exec(statement, param)
 	return err
 }
 

@@ -199,7 +199,7 @@ func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error)
 		where     condition
 	}{
 		{&found.Failed, &found.FailedCount, `s.failing_since`, on(`s.failing_since IS NOT NULL`)},
-		{&found.NeverRun, &found.NeverRunCount, `s.created_at`, on(`s.execution_count = 0 AND NOT s.disabled`)},
+		{&found.NeverRun, &found.NeverRunCount, `s.created_at`, on(`s.never_run`)},
 		{&found.Unplanned, &found.UnplannedCount, `s.due_at`, on(`s.due_at < ?`, overdue)},
 	} {
 		if err := t.one(list.count, `SELECT count(*) FROM callsheet.schedules s `+list.where.text(), slices.Clone(list.where.args)...); err != nil {
@@ -423,10 +423,7 @@ func (t *tx) drop(state callsheet.State, rows []belonging) error {
 		 WHERE true
 		ON CONFLICT (schedule) DO UPDATE
 		   SET ` + column + ` = t.` + column + ` + excluded.` + column
-	param, err := asRows(records)
-	if err != nil {
-		return err
-	}
+	param := asRows(records)
 	if _, err := t.exec(statement, param); err != nil {
 		return err
 	}

@@ -242,7 +242,7 @@ type scheduleRecord struct {
 	Version             int64            `json:"version"`
 	CreatedAt           any              `json:"created_at"`
 	UpdatedAt           any              `json:"updated_at"`
-	Disabled            bool             `json:"disabled"`
+	NeverRun            bool             `json:"never_run"`
 	TimeoutUS           int64            `json:"timeout_us"`
 	Status              callsheet.Status `json:"status"`
 	PauseReason         string           `json:"pause_reason"`
@@ -263,7 +263,7 @@ type scheduleRecord struct {
 
 // scheduleRecords are scheduleRecords as rows.
 const scheduleRecords = `json_to_recordset(?) AS r (
-	id text, edition bigint, version bigint, created_at timestamptz, updated_at timestamptz, disabled boolean, timeout_us bigint,
+	id text, edition bigint, version bigint, created_at timestamptz, updated_at timestamptz, never_run boolean, timeout_us bigint,
 	status text, pause_reason text, paused_at timestamptz, consecutive_failures integer, failing_since timestamptz,
 	execution_count bigint, failure_count bigint, last_execution text, last_error text, last_scheduled_at timestamptz, last_executed_at timestamptz,
 	runs bigint, planned_until timestamptz, next_execution_at timestamptz, due_at timestamptz)`
@@ -272,7 +272,7 @@ func (s *Store) scheduleRecord(row *schedule) scheduleRecord {
 	st := &row.ScheduleState
 	r := scheduleRecord{
 		ID: row.ID, Edition: row.edition, Version: row.Version, CreatedAt: s.time(row.CreatedAt), UpdatedAt: s.time(row.UpdatedAt),
-		Disabled: row.Disabled, TimeoutUS: row.Timeout.Microseconds(),
+		NeverRun: !row.Disabled && st.ExecutionCount == 0, TimeoutUS: row.Timeout.Microseconds(),
 		Status: st.Status, PauseReason: st.PauseReason, PausedAt: s.time(st.PausedAt), ConsecutiveFailures: st.ConsecutiveFailures, FailingSince: s.time(st.FailingSince),
 		ExecutionCount: st.ExecutionCount, FailureCount: st.FailureCount, LastExecution: st.LastExecution, LastError: st.LastError,
 		LastScheduledAt: s.time(st.LastScheduledAt), LastExecutedAt: s.time(st.LastExecutedAt),
@@ -292,10 +292,4 @@ func tidyState(st callsheet.ScheduleState) callsheet.ScheduleState {
 	st.PauseReason, st.LastError = plain(st.PauseReason), plain(st.LastError)
 	st.LastExecution = plain(st.LastExecution)
 	return st
-}
-
-// asRows returns records as the parameter of json_to_recordset.
-func asRows[R any](records []R) (string, error) {
-	text, err := json.Marshal(records)
-	return string(text), err
 }

@@ -46,6 +46,9 @@ type Dialect struct {
 	// Time returns a parameter for a time, and List one for what stands in "= ANY(?)".
 	Time func(time.Time) any
 	List func([]string) any
+	// Rows returns the parameters for what a statement has as json_to_recordset(?), which Translate writes in such a way
+	// that they fit.
+	Rows func(r Recordset) ([]any, error)
 	// Now is the clock; nil: the database's.
 	Now func() time.Time
 	// Again reports whether a transaction that ended with the error may work if it is tried again.
@@ -70,7 +73,7 @@ type Store struct {
 	dialect Dialect
 	// writer and reader are the same, unless the database wants them apart.
 	writer, reader *sqlx.DB
-	texts          sync.Map // statements as the database takes them, by how they are written here
+	statements     sync.Map // of type statement, by how they are written here
 	known          catalog
 }
 
@@ -186,19 +189,29 @@ func said(err error) error {
 	return err
 }
 
-// text returns a statement as the database takes it.
-func (s *Store) text(statement string) string {
-	if text, ok := s.texts.Load(statement); ok {
-		return text.(string)
+// A statement is one as the database takes it.
+type statement struct {
+	text    string
+	columns []Column // of its recordset
+}
+
+func (s *Store) statement(text string) statement {
+	if known, ok := s.statements.Load(text); ok {
+		return known.(statement)
 	}
-	text := s.writer.Rebind(s.dialect.Translate(statement))
-	s.texts.Store(statement, text)
-	return text
+	known := statement{text: s.writer.Rebind(s.dialect.Translate(text)), columns: columnsOf(text)}
+	s.statements.Store(text, known)
+	return known
 }
 
 // exec runs a statement and returns how many rows it changed.
-func (t *tx) exec(statement string, args ...any) (int, error) {
-	result, err := t.ExecContext(t.ctx, t.store.text(statement), t.store.args(args)...)
+func (t *tx) exec(text string, args ...any) (int, error) {
+	known := t.store.statement(text)
+	args, err := t.store.args(known, args)
+	if err != nil {
+		return 0, err
+	}
+	result, err := t.ExecContext(t.ctx, known.text, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -208,34 +221,53 @@ func (t *tx) exec(statement string, args ...any) (int, error) {
 
 // all reads all rows of a query into a slice.
 func (t *tx) all(into any, query string, args ...any) error {
-	return t.SelectContext(t.ctx, into, t.store.text(query), t.store.args(args)...)
+	known := t.store.statement(query)
+	args, err := t.store.args(known, args)
+	if err != nil {
+		return err
+	}
+	return t.SelectContext(t.ctx, into, known.text, args...)
 }
 
 // one reads one row, or returns sql.ErrNoRows.
 func (t *tx) one(into any, query string, args ...any) error {
-	return t.GetContext(t.ctx, into, t.store.text(query), t.store.args(args)...)
+	known := t.store.statement(query)
+	args, err := t.store.args(known, args)
+	if err != nil {
+		return err
+	}
+	return t.GetContext(t.ctx, into, known.text, args...)
 }
 
 // args returns parameters as the database takes them: zero times are NULL, and what no text can be names nothing that
 // is there.
-func (s *Store) args(args []any) []any {
-	for i, arg := range args {
+func (s *Store) args(of statement, given []any) ([]any, error) {
+	args := make([]any, 0, len(given))
+	for _, arg := range given {
 		switch arg := arg.(type) {
 		case time.Time:
-			args[i] = s.time(arg)
+			args = append(args, s.time(arg))
 		case limit:
-			args[i] = s.dialect.Time(time.Time(arg))
+			args = append(args, s.dialect.Time(time.Time(arg)))
 		case string:
-			args[i] = plain(arg)
+			args = append(args, plain(arg))
 		case []string:
 			texts := make([]string, len(arg))
-			for j, text := range arg {
-				texts[j] = plain(text)
+			for i, text := range arg {
+				texts[i] = plain(text)
 			}
-			args[i] = s.dialect.List(texts)
+			args = append(args, s.dialect.List(texts))
+		case records:
+			rows, err := s.dialect.Rows(Recordset{of.columns, arg.slice})
+			if err != nil {
+				return nil, err
+			}
+			args = append(args, rows...)
+		default:
+			args = append(args, arg)
 		}
 	}
-	return args
+	return args, nil
 }
 
 // time returns a parameter for a time that may be zero.

@@ -64,10 +64,8 @@ func (t *tx) countAll(tallies map[string]*callsheet.Tally) error {
 			       missed = t.missed + excluded.missed, attempts = t.attempts + excluded.attempts,
 			       bytes = t.bytes + excluded.bytes, records = t.records + excluded.records,
 			       stale_writes = t.stale_writes + excluded.stale_writes`
-		param, err := asRows(counts)
-		if err == nil {
-			_, err = t.exec(add, param)
-		}
+		param := asRows(counts)
+		_, err := t.exec(add, param)
 		if err != nil {
 			return err
 		}
@@ -82,10 +80,8 @@ func (t *tx) countAll(tallies map[string]*callsheet.Tally) error {
 		 WHERE true
 		ON CONFLICT (schedule, bucket) DO UPDATE
 		   SET count = d.count + excluded.count`
-	param, err := asRows(durations)
-	if err == nil {
-		_, err = t.exec(add, param)
-	}
+	param := asRows(durations)
+	_, err := t.exec(add, param)
 	return err
 }
 

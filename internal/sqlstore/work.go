@@ -129,10 +129,8 @@ func (s *Store) Renew(ctx context.Context, r callsheet.RenewRequest) (renewals [
 			   SET lease_until = r.lease_until, revision = e.revision + 1
 			  FROM json_to_recordset(?) AS r (id text, lease_until timestamptz)
 			 WHERE e.id = r.id`
-		param, err := asRows(records)
-		if err == nil {
-			_, err = t.exec(statement, param)
-		}
+		param := asRows(records)
+		_, err := t.exec(statement, param)
 		return err
 	})
 	if err != nil {

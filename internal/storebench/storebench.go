@@ -2,9 +2,13 @@
 package storebench
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/callsheet-go/callsheet"
 )
@@ -40,41 +44,60 @@ func Prepare(b *testing.B, store callsheet.Store) {
 	}
 }
 
-// Run takes n executions from their planning to their end, and returns how many there were.
-func Run(b *testing.B, store callsheet.Store, n int) (done int) {
+// Run takes about n executions from their planning to their end, by as many workers at once, and returns how many there were.
+func Run(b *testing.B, store callsheet.Store, workers, n int) int {
 	b.Helper()
-	decide := func(d callsheet.Due) callsheet.Decision {
-		state := d.Schedule.ScheduleState
-		e := callsheet.Execution{Schedule: d.Schedule.ID, ScheduledAt: state.NextExecutionAt, Trigger: callsheet.TriggerSchedule, MaxAttempts: 1}
-		state.PlannedUntil = state.NextExecutionAt
-		state.NextExecutionAt = state.NextExecutionAt.Add(time.Second)
-		return callsheet.Decision{Executions: []callsheet.Execution{e}, State: state}
+	var done atomic.Int64
+	InParallel(b, workers, func(ctx context.Context) error {
+		for done.Load() < int64(n) {
+			ended, err := batch(ctx, store)
+			done.Add(int64(ended))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return int(done.Load())
+}
+
+// InParallel runs work so many times at once.
+func InParallel(b *testing.B, workers int, work func(ctx context.Context) error) {
+	b.Helper()
+	group, ctx := errgroup.WithContext(b.Context())
+	for range workers {
+		group.Go(func() error { return work(ctx) })
 	}
-	for done < n {
-		planned, err := store.Plan(b.Context(), callsheet.PlanRequest{Limit: Batch, Decide: decide, RingAgain: time.Minute})
-		if err != nil {
-			b.Fatal(err)
-		}
-		var ids []string
-		for _, e := range planned.Executions {
-			ids = append(ids, e.ID)
-		}
-		calls, err := store.Claim(b.Context(), callsheet.ClaimRequest{ExecutionIDs: ids, Worker: "w", Lease: time.Minute})
-		if err != nil {
-			b.Fatal(err)
-		}
-		var outcomes []callsheet.Outcome
-		for _, call := range calls {
-			outcomes = append(outcomes, callsheet.Outcome{ExecutionID: call.Execution.ID, Fence: call.Execution.Fence, State: callsheet.StateSucceeded})
-		}
-		finishes, err := store.Finish(b.Context(), outcomes)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if len(finishes) != Batch {
-			b.Fatalf("%d executions ended, of %d", len(finishes), Batch)
-		}
-		done += len(finishes)
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
 	}
-	return done
+}
+
+func batch(ctx context.Context, store callsheet.Store) (int, error) {
+	planned, err := store.Plan(ctx, callsheet.PlanRequest{Limit: Batch, Decide: runOnce, RingAgain: time.Minute})
+	if err != nil {
+		return 0, err
+	}
+	var ids []string
+	for _, e := range planned.Executions {
+		ids = append(ids, e.ID)
+	}
+	calls, err := store.Claim(ctx, callsheet.ClaimRequest{ExecutionIDs: ids, Worker: "w", Lease: time.Minute})
+	if err != nil {
+		return 0, err
+	}
+	var outcomes []callsheet.Outcome
+	for _, call := range calls {
+		outcomes = append(outcomes, callsheet.Outcome{ExecutionID: call.Execution.ID, Fence: call.Execution.Fence, State: callsheet.StateSucceeded})
+	}
+	finishes, err := store.Finish(ctx, outcomes)
+	return len(finishes), err
+}
+
+func runOnce(d callsheet.Due) callsheet.Decision {
+	state := d.Schedule.ScheduleState
+	e := callsheet.Execution{Schedule: d.Schedule.ID, ScheduledAt: state.NextExecutionAt, Trigger: callsheet.TriggerSchedule, MaxAttempts: 1}
+	state.PlannedUntil = state.NextExecutionAt
+	state.NextExecutionAt = state.NextExecutionAt.Add(time.Second)
+	return callsheet.Decision{Executions: []callsheet.Execution{e}, State: state}
 }

@@ -11,7 +11,7 @@ func BenchmarkStore_PlanClaimFinish(b *testing.B) {
 	storebench.Prepare(b, store)
 	n := 0
 	for b.Loop() {
-		n += storebench.Run(b, store, storebench.Batch)
+		n += storebench.Run(b, store, 1, storebench.Batch)
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "executions/s")
 }

@@ -13,7 +13,8 @@
 // Everything that [callsheet.Store] promises. What a method returned is on the disk: it survives the end of the process,
 // however that comes, and the loss of power as far as the disk keeps its word (WAL, synchronous=FULL). While it is open
 // there are files beside it, with the endings -wal and -shm, which belong to it: copy them only together, or use
-// SQLite's own backup. A file with the ending .lock stays for good.
+// SQLite's own backup. A file with the ending .lock stays for good on Unix; elsewhere
+// it goes with Close, and has to be removed by hand where a process was killed.
 //
 // A file is for one Store at a time: a second one, in this process or another, gets [ErrInUse]. Looking into it with the sqlite3
 // program is fine. [Open] reads through the whole file, and refuses one that is damaged, or is none of SQLite's, with [ErrCorrupt];
@@ -33,9 +34,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ var (
 type Store struct {
 	*sqlstore.Store
 	writer, reader *sql.DB
-	lock           *os.File
+	lock           io.Closer
 }
 
 func dialect() sqlstore.Dialect {
@@ -71,10 +72,14 @@ func dialect() sqlstore.Dialect {
 		panic(err) // the folder is embedded
 	}
 	return sqlstore.Dialect{
-		Driver:     "sqlite",
-		Translate:  translate,
-		Time:       func(t time.Time) any { return t.UnixMicro() },
-		List:       list,
+		Driver:    "sqlite",
+		Translate: translate,
+		Time:      func(t time.Time) any { return t.UnixMicro() },
+		List:      list,
+		Rows: func(r sqlstore.Recordset) ([]any, error) {
+			text, err := r.JSON()
+			return []any{text}, err
+		},
 		Now:        time.Now,
 		Again:      func(error) bool { return false }, // there is one writer
 		Migrations: migrations,
@@ -98,10 +103,9 @@ func list(ids []string) any {
 }
 
 var (
-	locking   = regexp.MustCompile(`\s+FOR UPDATE( OF \w+)?( SKIP LOCKED)?`)
-	casts     = regexp.MustCompile(`::[a-z]+`)
-	recordset = regexp.MustCompile(`json_to_recordset\(\?\) AS (\w+) \(([^()]*)\)`)
-	words     = strings.NewReplacer(
+	locking = regexp.MustCompile(`\s+FOR UPDATE( OF \w+)?( SKIP LOCKED)?`)
+	casts   = regexp.MustCompile(`::[a-z]+`)
+	words   = strings.NewReplacer(
 		"callsheet.", "",
 		"= ANY(?)", "IN (SELECT value FROM json_each(?))",
 		" * interval '1 microsecond'", "",
@@ -112,14 +116,12 @@ var (
 // translate turns PostgreSQL's SQL into SQLite's. These are all the differences there are.
 func translate(text string) string {
 	text = locking.ReplaceAllString(text, "") // there is one writer
-	text = recordset.ReplaceAllStringFunc(text, func(rows string) string {
-		parts := recordset.FindStringSubmatch(rows)
-		columns := strings.Split(parts[2], ",")
+	text = sqlstore.ReplaceRecordset(text, func(alias string, columns []sqlstore.Column) string {
+		values := make([]string, len(columns))
 		for i, column := range columns {
-			name, _, _ := strings.Cut(strings.TrimSpace(column), " ")
-			columns[i] = "value ->> '" + name + "' AS " + name
+			values[i] = "value ->> '" + column.Name + "' AS " + column.Name
 		}
-		return "(SELECT " + strings.Join(columns, ", ") + " FROM json_each(?)) AS " + parts[1]
+		return "(SELECT " + strings.Join(values, ", ") + " FROM json_each(?)) AS " + alias
 	})
 	text = casts.ReplaceAllString(text, "")
 	return words.Replace(text)
@@ -127,6 +129,9 @@ func translate(text string) string {
 
 // Open opens the file at path, and makes it if it is not there.
 func Open(ctx context.Context, path string) (*Store, error) {
+	if path == "" || strings.HasPrefix(path, ":memory:") {
+		return nil, fmt.Errorf("open the store %q: must be the path of a file; store/memory keeps nothing on the disk", path)
+	}
 	lock, err := hold(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", path, err)

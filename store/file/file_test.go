@@ -45,7 +45,8 @@ func open(t testing.TB, path string) *file.Store {
 func temporary(t testing.TB) string { return filepath.Join(t.TempDir(), "call sheet?#%41.db") }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) callsheet.Store { return open(t, temporary(t)) })
+	storetest.Run(t, func(t *testing.T) callsheet.Store { return open(t, temporary(t)) },
+		storetest.WithLease(200*time.Millisecond)) // a flush of the disk may take its time
 }
 
 var sheet = callsheet.Sheet{

@@ -4,13 +4,14 @@ package file
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
 // hold locks a file beside the store's for as long as it is open. The system lets go of it when the process ends, however
 // that ends.
-func hold(path string) (*os.File, error) {
+func hold(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,10 @@
 package postgres_test
 
 import (
+	"context"
 	"database/sql"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,21 +15,27 @@ import (
 )
 
 // BenchmarkStore_PlanClaimFinish compares executions through the Store with the barest loop on the same server: rows are inserted,
-// claimed by UPDATE … SKIP LOCKED and marked as done, in batches of the same size, with one connection each.
+// claimed by UPDATE … SKIP LOCKED and marked as done, in batches of the same size, by as many workers.
 func BenchmarkStore_PlanClaimFinish(b *testing.B) {
+	for _, workers := range []int{1, 4} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) { compare(b, workers) })
+	}
+}
+
+func compare(b *testing.B, workers int) {
 	dsn := pgtest.Database(b)
 	store, db := open(b, dsn), database(b, dsn)
 	storebench.Prepare(b, store)
 	bare := newBareLoop(b, db)
-	storebench.Run(b, store, storebench.Batch)
-	bare.run(b, storebench.Batch)
+	storebench.Run(b, store, workers, storebench.Batch)
+	bare.run(b, workers, storebench.Batch)
 	var ours, theirs time.Duration
 	n := 0
 	for b.Loop() {
 		start := time.Now()
-		done := storebench.Run(b, store, 10*storebench.Batch)
+		done := storebench.Run(b, store, workers, 10*storebench.Batch)
 		middle := time.Now()
-		bare.run(b, done)
+		bare.run(b, workers, done)
 		ours, theirs = ours+middle.Sub(start), theirs+time.Since(middle)
 		n += done
 	}
@@ -48,8 +57,20 @@ func newBareLoop(b *testing.B, db *sql.DB) bareLoop {
 	return bareLoop{sqlx.NewDb(db, "pgx")}
 }
 
-func (l bareLoop) run(b *testing.B, n int) {
+func (l bareLoop) run(b *testing.B, workers, n int) {
 	b.Helper()
+	var done atomic.Int64
+	storebench.InParallel(b, workers, func(ctx context.Context) error {
+		for done.Add(storebench.Batch) <= int64(n) {
+			if err := l.batch(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l bareLoop) batch(ctx context.Context) error {
 	const (
 		insert = `INSERT INTO jobs (worker) SELECT '' FROM generate_series(1, $1)`
 		claim  = `UPDATE jobs SET state = 'running', worker = 'w'
@@ -57,16 +78,13 @@ func (l bareLoop) run(b *testing.B, n int) {
 		       RETURNING id`
 		finish = `UPDATE jobs SET state = 'done', done_at = now() WHERE id = ANY($1)`
 	)
-	for done := 0; done < n; done += storebench.Batch {
-		if _, err := l.ExecContext(b.Context(), insert, storebench.Batch); err != nil {
-			b.Fatal(err)
-		}
-		var ids []int64
-		if err := l.SelectContext(b.Context(), &ids, claim, storebench.Batch); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := l.ExecContext(b.Context(), finish, ids); err != nil {
-			b.Fatal(err)
-		}
+	if _, err := l.ExecContext(ctx, insert, storebench.Batch); err != nil {
+		return err
 	}
+	var ids []int64
+	if err := l.SelectContext(ctx, &ids, claim, storebench.Batch); err != nil {
+		return err
+	}
+	_, err := l.ExecContext(ctx, finish, ids)
+	return err
 }

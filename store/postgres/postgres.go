@@ -185,10 +185,13 @@ func dialect(schema string) sqlstore.Dialect {
 	}
 	quoted := pgx.Identifier{schema}.Sanitize()
 	return sqlstore.Dialect{
-		Driver:     "pgx",
-		Translate:  func(text string) string { return strings.ReplaceAll(text, "callsheet.", quoted+".") },
+		Driver: "pgx",
+		Translate: func(text string) string {
+			return sqlstore.ReplaceRecordset(strings.ReplaceAll(text, "callsheet.", quoted+"."), unnested)
+		},
 		Time:       func(t time.Time) any { return t },
 		List:       func(ids []string) any { return ids },
+		Rows:       sqlstore.Recordset.Arrays,
 		Again:      again,
 		Migrations: migrations,
 		Prepare:    func(ctx context.Context, tx *sql.Tx) error { return prepare(ctx, tx, schema) },
@@ -198,6 +201,15 @@ func dialect(schema string) sqlstore.Dialect {
 			return there, err
 		},
 	}
+}
+
+// unnested writes a recordset as one parameter for each column.
+func unnested(alias string, columns []sqlstore.Column) string {
+	names, params := make([]string, len(columns)), make([]string, len(columns))
+	for i, column := range columns {
+		names[i], params[i] = column.Name, "?::"+column.Type+"[]"
+	}
+	return "unnest(" + strings.Join(params, ", ") + ") AS " + alias + " (" + strings.Join(names, ", ") + ")"
 }
 
 // prepare makes the schema. Of ten nodes that start at once nine wait here until the first has migrated.

@@ -45,7 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) callsheet.Store, opts ...Option) 
 		{"answers", answerCases()},
 		{"ledger", ledgerCases()},
 		{"statistics", slices.Concat(tallyCases(), walkCases())},
-		{"upkeep", slices.Concat(surveyCases(), pruneCases())},
+		{"upkeep", slices.Concat(surveyCases(), pruneCases(), retentionCases())},
 		{"conduct", conductCases()},
 	}
 	for _, group := range groups {

@@ -34,14 +34,15 @@ CREATE TABLE definition_uses (
 CREATE INDEX definition_uses_by_used ON definition_uses (uses_kind, uses_id, kind, id);
 
 -- The state of schedules: small rows that are written often. edition is the generation of the last edit; due_at is
--- next_execution_at where a planner is to come.
+-- next_execution_at where a planner is to come. What changes with every execution is in no index, so that the row is
+-- replaced in its place.
 CREATE TABLE schedules (
   id                   text PRIMARY KEY,
   edition              integer      NOT NULL,
   version              integer      NOT NULL,
   created_at           integer NOT NULL,
   updated_at           integer NOT NULL,
-  disabled             integer     NOT NULL,
+  never_run            integer     NOT NULL,
   timeout_us           integer      NOT NULL,
   status               text        NOT NULL,
   pause_reason         text        NOT NULL,
@@ -61,7 +62,7 @@ CREATE TABLE schedules (
 );
 CREATE INDEX schedules_due       ON schedules (due_at, id)        WHERE due_at IS NOT NULL;
 CREATE INDEX schedules_failing   ON schedules (failing_since, id) WHERE failing_since IS NOT NULL;
-CREATE INDEX schedules_never_run ON schedules (created_at, id)    WHERE execution_count = 0 AND NOT disabled;
+CREATE INDEX schedules_never_run ON schedules (created_at, id)    WHERE never_run;
 
 -- The ledger. Times that are not there are NULL, texts are empty. gap_* are set where a row stands for many occurrences;
 -- ring_at is when a pending execution's bell is to ring, ready_at since when it may be claimed.
@@ -110,7 +111,7 @@ CREATE TABLE executions (
 CREATE UNIQUE INDEX executions_key ON executions (schedule, scheduled_at);
 CREATE INDEX executions_history    ON executions (scheduled_at, id);
 CREATE INDEX executions_gaps       ON executions (schedule, gap_last) WHERE gap_last IS NOT NULL;
-CREATE INDEX executions_rare       ON executions (state, scheduled_at, id) WHERE state IN ('pending', 'running', 'failed', 'cancelled');
+CREATE INDEX executions_rare       ON executions (state, scheduled_at, id) WHERE state IN ('failed', 'cancelled');
 CREATE INDEX executions_ended      ON executions (state, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX executions_open       ON executions (schedule) WHERE state IN ('pending', 'running');
 CREATE INDEX executions_waiting    ON executions (schedule, catches_up, scheduled_at, id) WHERE waits;

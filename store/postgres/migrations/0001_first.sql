@@ -36,14 +36,15 @@ CREATE TABLE callsheet.definition_uses (
 CREATE INDEX definition_uses_by_used ON callsheet.definition_uses (uses_kind, uses_id, kind, id);
 
 -- The state of schedules: small rows that are written often. edition is the generation of the last edit; due_at is
--- next_execution_at where a planner is to come.
+-- next_execution_at where a planner is to come. What changes with every execution is in no index, so that the row is
+-- replaced in its place.
 CREATE TABLE callsheet.schedules (
   id                   text COLLATE "C" PRIMARY KEY,
   edition              bigint      NOT NULL,
   version              bigint      NOT NULL,
   created_at           timestamptz NOT NULL,
   updated_at           timestamptz NOT NULL,
-  disabled             boolean     NOT NULL,
+  never_run            boolean     NOT NULL,
   timeout_us           bigint      NOT NULL,
   status               text        NOT NULL,
   pause_reason         text        NOT NULL,
@@ -63,7 +64,7 @@ CREATE TABLE callsheet.schedules (
 ) WITH (fillfactor = 80);
 CREATE INDEX schedules_due       ON callsheet.schedules (due_at, id)        WHERE due_at IS NOT NULL;
 CREATE INDEX schedules_failing   ON callsheet.schedules (failing_since, id) WHERE failing_since IS NOT NULL;
-CREATE INDEX schedules_never_run ON callsheet.schedules (created_at, id)    WHERE execution_count = 0 AND NOT disabled;
+CREATE INDEX schedules_never_run ON callsheet.schedules (created_at, id)    WHERE never_run;
 
 -- The ledger. Times that are not there are NULL, texts are empty. gap_* are set where a row stands for many occurrences;
 -- ring_at is when a pending execution's bell is to ring, ready_at since when it may be claimed.
@@ -112,7 +113,7 @@ CREATE TABLE callsheet.executions (
 CREATE UNIQUE INDEX executions_key ON callsheet.executions (schedule, scheduled_at);
 CREATE INDEX executions_history    ON callsheet.executions (scheduled_at, id);
 CREATE INDEX executions_gaps       ON callsheet.executions (schedule, gap_last) WHERE gap_last IS NOT NULL;
-CREATE INDEX executions_rare       ON callsheet.executions (state, scheduled_at, id) WHERE state IN ('pending', 'running', 'failed', 'cancelled');
+CREATE INDEX executions_rare       ON callsheet.executions (state, scheduled_at, id) WHERE state IN ('failed', 'cancelled');
 CREATE INDEX executions_ended      ON callsheet.executions (state, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX executions_open       ON callsheet.executions (schedule) WHERE state IN ('pending', 'running');
 CREATE INDEX executions_waiting    ON callsheet.executions (schedule, catches_up, scheduled_at, id) WHERE waits;
