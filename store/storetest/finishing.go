@@ -24,7 +24,7 @@ func finishRecords(t *trial) {
 	running := t.hasRunning("s", longLease)
 	o := callsheet.Outcome{
 		State: callsheet.StateFailed, Reason: callsheet.ReasonPermanent,
-		Result: callsheet.Result{HTTPStatus: 404, Bytes: 1234, Records: 5,
+		Result: callsheet.Result{HTTPStatus: 404, Bytes: 1234, Records: 5, Rejected: 2, FromKept: true,
 			Timings: callsheet.Timings{Fetch: time.Second, Extract: time.Millisecond, Deliver: time.Microsecond}},
 		Class: callsheet.ClassPermanent, Error: "not \"there\"", Stack: "goroutine 1",
 	}
