@@ -54,7 +54,7 @@ func (r Recordset) JSON() (string, error) {
 	return string(text), err
 }
 
-// Arrays returns one slice for each column. PostgreSQL reads them ten times as fast as the same in JSON.
+// Arrays returns one slice for each column. With PostgreSQL they cost about a fifth less than the same in JSON, and no text has to be escaped.
 func (r Recordset) Arrays() ([]any, error) {
 	all := reflect.ValueOf(r.records)
 	fields := make(map[string]int)
