@@ -391,6 +391,7 @@ func (s *Store) decided(schedule string, d callsheet.Decision, now time.Time, ru
 		for _, row := range s.openOf(schedule) {
 			if reason := d.Cancel(row.Execution); reason != "" && !row.CancelRequested {
 				s.write(row, row.Cancelled(reason, now), now, 0)
+				s.dropAnswers(row, 0)
 				cancelled = append(cancelled, row)
 			}
 		}
