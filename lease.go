@@ -141,7 +141,7 @@ func (l *leases) all() []*holding {
 	return all
 }
 
-// keepLeases renews what is held, three times in the length of a lease, until ctx ends. It sleeps
+// keepLeases renews what is held, three times in the length of a lease (every 3 s by default), until ctx ends. It sleeps
 // while nothing is held.
 func (n *node) keepLeases(ctx context.Context) {
 	for {
@@ -151,7 +151,7 @@ func (n *node) keepLeases(ctx context.Context) {
 		case <-n.leases.some:
 		}
 		for {
-			timer := time.NewTimer(n.lease / 3)
+			timer := time.NewTimer(n.lease * 3 / 10)
 			select {
 			case <-ctx.Done():
 				timer.Stop()

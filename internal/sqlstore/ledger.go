@@ -47,7 +47,9 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (pag
 		}
 		where.and(`e.state IN (` + strings.Join(append(states, "NULL"), ", ") + `)`)
 	}
-	if len(q.Classes) > 0 {
+	if len(q.Classes) == 1 {
+		where.and(`e.class = ?`, string(q.Classes[0])) // in the order of its index
+	} else if len(q.Classes) > 0 {
 		classes := make([]string, len(q.Classes))
 		for i, class := range q.Classes {
 			classes[i] = string(class)

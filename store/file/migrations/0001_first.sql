@@ -111,7 +111,8 @@ CREATE TABLE executions (
 CREATE UNIQUE INDEX executions_key ON executions (schedule, scheduled_at);
 CREATE INDEX executions_history    ON executions (scheduled_at, id);
 CREATE INDEX executions_gaps       ON executions (schedule, gap_last) WHERE gap_last IS NOT NULL;
-CREATE INDEX executions_rare       ON executions (state, scheduled_at, id) WHERE state IN ('failed', 'cancelled');
+CREATE INDEX executions_rare       ON executions (state, scheduled_at, id) WHERE state IN ('failed', 'cancelled', 'skipped');
+CREATE INDEX executions_class      ON executions (class, scheduled_at, id) WHERE class <> '';
 CREATE INDEX executions_ended      ON executions (state, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX executions_open       ON executions (schedule) WHERE state IN ('pending', 'running');
 CREATE INDEX executions_waiting    ON executions (schedule, catches_up, scheduled_at, id) WHERE waits;

@@ -113,7 +113,8 @@ CREATE TABLE callsheet.executions (
 CREATE UNIQUE INDEX executions_key ON callsheet.executions (schedule, scheduled_at);
 CREATE INDEX executions_history    ON callsheet.executions (scheduled_at, id);
 CREATE INDEX executions_gaps       ON callsheet.executions (schedule, gap_last) WHERE gap_last IS NOT NULL;
-CREATE INDEX executions_rare       ON callsheet.executions (state, scheduled_at, id) WHERE state IN ('failed', 'cancelled');
+CREATE INDEX executions_rare       ON callsheet.executions (state, scheduled_at, id) WHERE state IN ('failed', 'cancelled', 'skipped');
+CREATE INDEX executions_class      ON callsheet.executions (class, scheduled_at, id) WHERE class <> '';
 CREATE INDEX executions_ended      ON callsheet.executions (state, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX executions_open       ON callsheet.executions (schedule) WHERE state IN ('pending', 'running');
 CREATE INDEX executions_waiting    ON callsheet.executions (schedule, catches_up, scheduled_at, id) WHERE waits;
