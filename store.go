@@ -190,7 +190,7 @@ type WorkStore interface {
 	// Fence changes nothing but the count of stale writes, and has the Err ErrStaleFence. With
 	// the execution go its Schedule's state ([Schedule.Recorded]), the tallies, and its answer:
 	// that of a failed execution stays, that of a cancelled one goes, and of succeeded ones those of the
-	// Schedule's last KeepAnswers, by scheduled time, stay.
+	// Schedule's last KeepAnswers, by scheduled time, stay, and those that an open execution is to use ([Execution.AnswerOf]).
 	// The results are in the order of outcomes; an error is for all.
 	Finish(ctx context.Context, outcomes []Outcome) ([]Finish, error)
 

@@ -287,7 +287,7 @@ func (n *node) lookUp(ctx context.Context, outcomes []Outcome, finishes []Finish
 				return err
 			}
 			last, _ := e.Last()
-			if last.Fence == outcomes[i].Fence && last.Class == outcomes[i].Class && last.Error == outcomes[i].Error {
+			if last.Fence == outcomes[i].Fence && last.Class == outcomes[i].Class {
 				finishes[i] = Finish{Execution: e}
 			}
 			return nil

@@ -162,6 +162,10 @@ type keepRecord struct {
 	Keep     int    `json:"keep"`
 }
 
+// wanted is for answers that an open execution is to use. They go with a later end.
+const wanted = `EXISTS (SELECT 1 FROM callsheet.executions o
+			         WHERE o.answer_of = answers.execution AND o.answer_of <> '' AND o.state IN ('pending', 'running'))`
+
 func (d *dropped) drop(t *tx) error {
 	var none []string
 	var some []keepRecord
@@ -173,7 +177,9 @@ func (d *dropped) drop(t *tx) error {
 		}
 	}
 	if len(d.executions)+len(none) > 0 {
-		const remove = `DELETE FROM callsheet.answers WHERE execution = ANY(?) OR succeeded AND schedule = ANY(?)`
+		const remove = `
+			DELETE FROM callsheet.answers
+			 WHERE (execution = ANY(?) OR succeeded AND schedule = ANY(?)) AND NOT ` + wanted
 		if _, err := t.exec(remove, d.executions, none); err != nil {
 			return err
 		}
@@ -192,7 +198,8 @@ func (d *dropped) drop(t *tx) error {
 		         FROM (SELECT a.execution, r.keep, row_number() OVER (PARTITION BY a.schedule ORDER BY a.scheduled_at DESC) AS place
 		                 FROM json_to_recordset(?) AS r (schedule text, keep integer)
 		                 JOIN callsheet.answers a ON a.schedule = r.schedule AND a.succeeded) x
-		        WHERE x.place > x.keep)`
+		        WHERE x.place > x.keep)
+		   AND NOT ` + wanted
 	param := asRows(some)
 	_, err := t.exec(trim, param)
 	return err

@@ -158,8 +158,10 @@ func (b *batch) open(ids []string, whole map[string]bool) error {
 		const up = `
 			SELECT e.id
 			  FROM callsheet.executions e
+			  JOIN callsheet.schedules s ON s.id = e.schedule
 			 WHERE e.schedule = ANY(?) AND e.state IN ('pending', 'running') AND NOT e.waits
-			   AND e.state = 'pending' AND (e.trigger <> 'manual' OR e.catches_up)`
+			   AND (e.state = 'pending' AND (e.trigger <> 'manual' OR e.catches_up)
+			        OR e.state = 'running' AND e.created_at < s.created_at)`
 		var upIDs []string
 		if err := b.tx.all(&upIDs, up, one); err != nil {
 			return err
@@ -564,10 +566,10 @@ func (b *batch) flush() error {
 	if err := b.updateSchedules(); err != nil {
 		return err
 	}
-	if err := b.countAll(b.tallies); err != nil {
+	if err := b.answers.drop(b.tx); err != nil {
 		return err
 	}
-	return b.answers.drop(b.tx)
+	return b.countAll(b.tallies)
 }
 
 // update writes rows that were read and locked. The revision is there for the day on which somebody forgets the lock:

@@ -114,13 +114,18 @@ type tx struct {
 	*sqlx.Tx
 	store *Store
 	ctx   context.Context
+	conn  *sqlx.Conn // that the transaction has
 }
 
 // write runs run in a transaction. run may be run more than once: everything it makes is thrown away where the
 // transaction is.
 func (s *Store) write(ctx context.Context, doing string, run func(*tx) error) error {
-	return s.transact(ctx, doing, s.writer, nil, run)
+	return s.transact(ctx, doing, s.writer, written, run)
 }
+
+// written are the options of a transaction that writes. Whoever has waited for a lock must see what its holder wrote, whatever
+// the default of the host's connections is.
+var written = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 
 // read runs run at one moment of the database: what its statements see belongs together.
 func (s *Store) read(ctx context.Context, doing string, run func(*tx) error) error {
@@ -151,21 +156,28 @@ func (s *Store) again(ctx context.Context, doing string, once func() error) erro
 	}
 }
 
-// A beginner begins transactions: a database, or one connection of it.
-type beginner interface {
-	BeginTxx(ctx context.Context, opts *sql.TxOptions) (*sqlx.Tx, error)
-}
+// grace is how long a transaction may take to commit once its context has ended: whether it did is worth knowing.
+const grace = 5 * time.Second
 
-func (s *Store) once(ctx context.Context, db beginner, opts *sql.TxOptions, run func(*tx) error) error {
-	if err := ctx.Err(); err != nil {
+func (s *Store) once(ctx context.Context, db *sqlx.DB, opts *sql.TxOptions, run func(*tx) error) error {
+	conn, err := db.Connx(ctx)
+	if err != nil {
 		return err
 	}
-	begun, err := db.BeginTxx(ctx, opts)
+	defer conn.Close()
+	// The statements end with ctx. COMMIT does not: it would be broken off, and take place all the same.
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
+	begun, err := conn.BeginTxx(lasting, opts)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = begun.Rollback() }() // nothing, once it is committed; also when a callback panics
-	if err := run(&tx{begun, s, ctx}); err != nil {
+	if err := run(&tx{begun, s, ctx, conn}); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return begun.Commit()

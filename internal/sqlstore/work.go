@@ -190,33 +190,38 @@ func (b *batch) finish(outcomes []callsheet.Outcome) (finishes []callsheet.Finis
 }
 
 // FinishWith implements [callsheet.JointStore], but for what the driver's connection is.
+//
+// Nothing of the Store's is locked while it is delivered: that may take long, and leases must be renewed meanwhile, this
+// one among them. That two deliver the same Batch is for the Destination's marker to prevent.
 func (s *Store) FinishWith(ctx context.Context, executionID string, fence int64, deliver func(ctx context.Context, driverConn any) (callsheet.Outcome, error)) (finish callsheet.Finish, err error) {
+	stale := answer{callsheet.ErrStaleFence}
 	err = s.again(ctx, "deliver and finish an execution", func() error {
-		conn, err := s.writer.Connx(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		return s.once(ctx, conn, nil, func(t *tx) error {
+		return s.once(ctx, s.writer, written, func(t *tx) error {
+			const held = `SELECT count(*) FROM callsheet.executions e WHERE e.id = ? AND e.state = 'running' AND e.fence = ?`
+			var ours int
+			if err := t.one(&ours, held, executionID, fence); err != nil {
+				return err
+			}
+			if ours == 0 {
+				return stale
+			}
+			var o callsheet.Outcome
+			err := t.conn.Raw(func(driverConn any) (err error) {
+				o, err = deliver(ctx, driverConn)
+				return err
+			})
+			if err != nil {
+				if s.dialect.Again(err) { // two deliveries were in each other's way
+					return err
+				}
+				return answer{err}
+			}
 			b, err := t.work([]string{executionID})
 			if err != nil {
 				return err
 			}
 			if row := b.rows[executionID]; row == nil || !row.Held(fence) {
-				b.tallies[""] = &callsheet.Tally{StaleWrites: 1}
-				finish = callsheet.Finish{Err: callsheet.ErrStaleFence}
-				return b.flush()
-			}
-			var o callsheet.Outcome
-			err = conn.Raw(func(driverConn any) error {
-				o, err = deliver(ctx, driverConn)
-				return err
-			})
-			if err != nil {
-				return answer{err}
-			}
-			if b.now, err = t.now(); err != nil { // delivering took its time
-				return err
+				return stale // and what was delivered is undone
 			}
 			finishes, err := b.finish([]callsheet.Outcome{o})
 			if err == nil {
@@ -225,6 +230,14 @@ func (s *Store) FinishWith(ctx context.Context, executionID string, fence int64,
 			return err
 		})
 	})
+	if err == error(stale) {
+		finish = callsheet.Finish{Err: callsheet.ErrStaleFence}
+		err = s.write(ctx, "count a stale write", func(t *tx) error {
+			b := t.newBatch()
+			b.tallies[""] = &callsheet.Tally{StaleWrites: 1}
+			return b.flush()
+		})
+	}
 	if err != nil {
 		return callsheet.Finish{}, said(err)
 	}
@@ -263,7 +276,7 @@ func (t *tx) work(ids []string) (*batch, error) {
 
 // stillGone sees to it that schedules that were not there when the others were locked are not there now. One that was defined
 // anew in between may have executions that wait for one of ours, and its lock is not held. From here on whoever makes another
-// wait for ours has to wait for us.
+// wait for ours has to wait for us: see open, which locks what runs and is older than its schedule.
 func (b *batch) stillGone(ids []string) error {
 	gone := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return b.schedules[id] != nil })
 	if len(gone) == 0 {

@@ -37,6 +37,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -132,6 +133,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if path == "" || strings.HasPrefix(path, ":memory:") {
 		return nil, fmt.Errorf("open the store %q: must be the path of a file; store/memory keeps nothing on the disk", path)
 	}
+	path, err := resolved(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
 	lock, err := hold(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", path, err)
@@ -141,6 +146,22 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", path, err), s.Close())
 	}
 	return s, nil
+}
+
+// resolved returns where a path leads, so that a file has one lock by whatever link it is opened. The file need not be
+// there yet, its folder must.
+func resolved(path string) (string, error) {
+	file, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var folder string
+		if folder, err = filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			file = filepath.Join(folder, filepath.Base(path))
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(file)
 }
 
 func (s *Store) open(ctx context.Context, path string) (err error) {

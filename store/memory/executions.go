@@ -334,9 +334,19 @@ func (s *Store) dropAnswers(row *execution, keep int) {
 		kept = append(kept, row2)
 		return true
 	})
-	for _, old := range kept[min(keep, len(kept)):] {
-		s.executions.answered.Delete(old)
-		delete(s.answers, old.ID)
+	surplus := kept[min(keep, len(kept)):]
+	if len(surplus) == 0 {
+		return
+	}
+	wanted := make(map[string]bool)
+	for _, open := range s.openOf(row.Schedule) {
+		wanted[open.AnswerOf] = true
+	}
+	for _, old := range surplus {
+		if !wanted[old.ID] {
+			s.executions.answered.Delete(old)
+			delete(s.answers, old.ID)
+		}
 	}
 }
 
