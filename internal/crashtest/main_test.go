@@ -6,6 +6,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 var (
@@ -17,5 +19,6 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(nodeVariable); config != "" {
 		os.Exit(nodeMain(config))
 	}
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics write to its global logger
 	os.Exit(m.Run())
 }
