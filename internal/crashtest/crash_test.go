@@ -66,6 +66,7 @@ func seed(t *testing.T) uint64 {
 }
 
 func TestCrash_ManyNodesOnPostgres(t *testing.T) {
+	t.Parallel()
 	f, s := formOf(*scaleFlag), seed(t)
 	began := time.Now()
 	w := newWorld(t, f.nodes, nodeConfig{Lease: crashLease, Drain: 2 * time.Second})

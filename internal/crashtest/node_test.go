@@ -104,6 +104,7 @@ func nodeMain(config string) int {
 func runNode(c nodeConfig) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	say("ready")
 	b := &bomb{armed: map[string]int{}}
 	go obey(b)
 	ignored := goleak.IgnoreCurrent()
@@ -147,7 +148,6 @@ func runNode(c nodeConfig) (err error) {
 	if err != nil {
 		return err
 	}
-	say("ready")
 	err = scheduler.Run(ctx)
 	for _, closer := range closers {
 		err = errors.Join(err, closer())

@@ -18,6 +18,7 @@ import (
 
 // One node keeps everything in one file, and delivers to others. There is no network and no other node, but there is a disk.
 func TestCrash_OneNodeOnSQLite(t *testing.T) {
+	t.Parallel()
 	scale, pause, n := *scaleFlag, 500*time.Millisecond, 20
 	perNode, machine := counts{{kill, 4}, {suicide, 4}, {zombie, 1}, {stop, 1}}, counts{{full, 1}}
 	if scale > 0 {

@@ -133,7 +133,7 @@ type process struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stderr tail
-	ready  chan struct{} // closed when it works
+	ready  chan struct{} // closed when it can be asked to stop
 	ended  chan struct{} // closed when it has ended, and all it said was heard
 }
 
@@ -230,6 +230,10 @@ func (n *node) stop() error {
 	p := n.current()
 	if p == nil {
 		return nil
+	}
+	select {
+	case <-p.ready:
+	case <-p.ended:
 	}
 	p.signal(syscall.SIGTERM)
 	if !p.endsWithin(20 * time.Second) {
