@@ -102,8 +102,8 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request) {
 	execution := r.Header.Get("X-Execution")
 	fence, _ := strconv.ParseInt(r.Header.Get("X-Fence"), 10, 64)
 	status, records, takes := a.came(execution, fence)
-	if r.URL.Path == "/hang" && fence == 1 {
-		takes = time.Hour
+	if r.URL.Path == "/hang" {
+		takes = map[int64]time.Duration{1: time.Hour, 2: 1500 * time.Millisecond}[fence]
 	}
 	select {
 	case <-time.After(takes):

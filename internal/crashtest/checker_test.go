@@ -77,6 +77,7 @@ func (w *world) check(ctx context.Context, store callsheet.Store) (*checker, err
 		c.checkRows(e, delivers[e.Schedule])
 	}
 	c.checkCalls()
+	c.checkAnswers()
 	c.checkHistory()
 	return c, c.checkStatistics(ctx, store)
 }
@@ -296,6 +297,24 @@ func (c *checker) checkCalls() {
 	}
 }
 
+// checkAnswers: where an answer was kept, the API is not asked again, unless that one could not be extracted.
+func (c *checker) checkAnswers() {
+	h := c.world.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, first := range h.kept {
+		e := c.executions[id]
+		for _, made := range c.world.api.of(id) {
+			if made.fence <= first || e.Fence >= 100 {
+				continue
+			}
+			if before := e.Attempts[made.fence-2]; before.Class != callsheet.ClassBadResponse {
+				c.problem("%s: an answer was kept under fence %d, and the API was called again under %d: %+v", id, first, made.fence, e.Attempts)
+			}
+		}
+	}
+}
+
 // checkHistory: what workers were told is what is kept, under the same fence.
 func (c *checker) checkHistory() {
 	h := c.world.history
@@ -317,7 +336,12 @@ func (c *checker) checkHistory() {
 		}
 	}
 	for of, class := range h.finished {
-		if a, ok := attempt(of); ok && cmp.Or(string(a.Class), "-") != class {
+		a, ok := attempt(of)
+		if !ok {
+			continue
+		}
+		// One that was taken back had no right to record anything, not even that it was lost.
+		if cmp.Or(string(a.Class), "-") != class || strings.Contains(a.Error, "did not renew its lease") {
 			c.problem("%v was recorded as %s, and it says %s: %s", of, class, a.Class, a.Error)
 		}
 	}
@@ -353,6 +377,12 @@ func (c *checker) checkStatistics(ctx context.Context, store callsheet.Store) er
 			c.problem("the statistics of %s are %+v, and a recount gives %+v", name, kept, counted)
 		}
 	}
+	h := c.world.history
+	h.mu.Lock()
+	if kept.StaleWrites < int64(h.refused) {
+		c.problem("%d writes were refused, and %d were counted", h.refused, kept.StaleWrites)
+	}
+	h.mu.Unlock()
 	same("all", kept, total.Stats())
 	for _, s := range all {
 		if counted := recount[s.Schedule]; counted != nil {

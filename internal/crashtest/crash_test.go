@@ -39,8 +39,8 @@ type form struct {
 func formOf(scale int) form {
 	if scale == 0 {
 		return form{
-			nodes: 3, schedules: 60, pause: 300 * time.Millisecond, machinePause: 2 * time.Second,
-			perNode: counts{{kill, 3}, {suicide, 3}, {zombie, 1}, {toxic, 2}, {cut, 1}, {noCommit, 1}, {stop, 1}},
+			nodes: 3, schedules: 60, pause: 200 * time.Millisecond, machinePause: 1500 * time.Millisecond,
+			perNode: counts{{kill, 2}, {suicide, 2}, {zombie, 1}, {toxic, 2}, {cut, 1}, {noCommit, 1}, {stop, 1}},
 			machine: counts{{crash, 1}, {full, 1}},
 		}
 	}
@@ -76,12 +76,7 @@ func TestCrash_ManyNodesOnPostgres(t *testing.T) {
 			n.config.Files = disk
 		}
 	} else {
-		f.machine = slices.DeleteFunc(f.machine, func(c struct {
-			kind string
-			n    int
-		}) bool {
-			return c.kind == full
-		})
+		f.machine = slices.DeleteFunc(f.machine, func(s share) bool { return s.kind == full })
 	}
 	store, err := pgstore.Open(t.Context(), w.store)
 	require.NoError(t, err)

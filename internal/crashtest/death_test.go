@@ -148,23 +148,27 @@ func TestStop_HandsBackWithoutSpendingAnAttempt(t *testing.T) {
 	w.sound(store)
 }
 
-// A worker that was stopped for longer than its lease cannot record anything when it wakes up.
+// A worker that was stopped for longer than its lease cannot record anything when it wakes up, while another is at work.
 func TestZombie_CannotRecord(t *testing.T) {
 	t.Parallel()
 	w, store, e := begin(t, 2, nodeConfig{Lease: time.Second}, hanging)
 	sleeper := w.holder(e, 1, 10*time.Second)
 	sleeper.current().signal(syscall.SIGSTOP)
 	w.holder(e, 2, 10*time.Second)
-	w.waitUntilIdle(store)
-	before := w.execution(store, e.ID)
-	require.Equal(t, callsheet.StateSucceeded, before.State)
 	sleeper.current().signal(syscall.SIGCONT)
 	require.Eventually(t, func() bool {
 		w.history.mu.Lock()
 		defer w.history.mu.Unlock()
 		return w.history.refused > 0
 	}, 10*time.Second, 10*time.Millisecond, "what it tried to record was expected to be refused")
-	assert.Equal(t, before, w.execution(store, e.ID))
+	during := w.execution(store, e.ID)
+	assert.Equal(t, callsheet.StateRunning, during.State, "the other works on it")
+	w.waitUntilIdle(store)
+	after := w.execution(store, e.ID)
+	assert.Equal(t, callsheet.StateSucceeded, after.State)
+	assert.EqualValues(t, 2, after.Fence)
+	require.Len(t, after.Attempts, 2)
+	assert.Equal(t, during.Attempts, after.Attempts[:1])
 	report, err := w.scheduler(store).Stats(t.Context(), callsheet.StatsQuery{})
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, report.Total.StaleWrites)

@@ -17,10 +17,12 @@
 //
 //   - Each occurrence that came has one row, or lies in one Gap. Each row is in one final state.
 //   - The rows at the destinations are those of the succeeded executions, each once, all of them from one answer.
-//     An execution that is not succeeded may have left rows in one case only: a worker delivered and could not say so,
-//     and there was no attempt after it that could. That is why the dead letters are retried in the end: each then
-//     succeeds, and the rows it had left are not there twice.
-//   - The API is called once at most for each claim, and once at least for each execution that succeeded.
+//   - An execution that has not succeeded left rows in one case only: a worker delivered and was lost before it could
+//     say so, or nobody knew whether COMMIT came through, and no attempt after it could say so either. It is a dead letter, or
+//     was cancelled before its next attempt. In the end the dead letters are retried: each then succeeds, and its
+//     rows are there once.
+//   - The API is called once at most for each claim, and once at least for each execution that succeeded. It is not
+//     called again where its answer was kept and could be extracted.
 //   - Each claim has its own fence, and its one attempt in the history. What a worker was told is recorded is what is recorded.
 //   - The statistics are what a recount gives.
 //   - Nothing runs 15 seconds after the last fault. Nodes that are asked to stop leave no goroutine, no connection

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,16 +22,15 @@ import (
 
 // The kinds of faults.
 const (
-	kill     = "kill"          // at a random instant
-	suicide  = "failpoint"     // at a named place
-	zombie   = "zombie"        // stopped for longer than the lease, then woken up
-	stop     = "stop"          // asked to stop
-	toxic    = "toxic"         // the connection to the database is slow, reset, dead in one direction, …
-	cut      = "cut"           // there is no connection
-	noCommit = "commit lost"   // or its answer
-	crash    = "crash"         // of the database
-	full     = "disk full"     // where files are
-	missed   = "not reached: " // failpoints that were not, and were random kills in the end
+	kill     = "kill"        // at a random instant
+	suicide  = "failpoint"   // at a named place
+	zombie   = "zombie"      // stopped for longer than the lease, then woken up
+	stop     = "stop"        // asked to stop
+	toxic    = "toxic"       // the connection to the database is slow, reset, dead in one direction, …
+	cut      = "cut"         // there is no connection
+	noCommit = "commit lost" // or its answer
+	crash    = "crash"       // of the database
+	full     = "disk full"   // where files are
 )
 
 // A fault is one thing that a nemesis does, after a pause.
@@ -41,20 +43,16 @@ type fault struct {
 }
 
 // counts says how many faults of which kind there are, in an order that is always the same.
-type counts []struct {
+type counts []share
+
+type share struct {
 	kind string
 	n    int
 }
 
 // faults returns a sequence that only depends on rng. The pauses are about pause long each.
 func faults(rng *rand.Rand, pause, lease time.Duration, of counts) []fault {
-	names := make([]string, 0, len(toxics))
-	for _, name := range []string{"slow", "narrow", "reset", "deaf", "mute", "in slices", "cut after some"} {
-		if toxics[name] == "" {
-			panic(name)
-		}
-		names = append(names, name)
-	}
+	names := slices.Sorted(maps.Keys(toxics))
 	var all []fault
 	for _, c := range of {
 		for range c.n {
@@ -131,7 +129,7 @@ func (x *nemesis) do(n *node, f fault) error {
 	case suicide:
 		p.arm(f.detail, f.passes)
 		if !p.endsWithin(3 * time.Second) {
-			x.count(missed + f.detail)
+			x.count("no " + f.detail) // it is a random kill then
 			n.kill()
 		}
 		if failure := p.failure(); failure != "" {
@@ -190,7 +188,8 @@ func smallDisk(t *testing.T) string {
 		require.NoError(t, os.Remove(folder))
 		return ""
 	}
-	guard := shell(diskGuard, folder)
+	guard := exec.Command("/bin/sh", "-c", diskGuard, "sh", folder)
+	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what ends the test does not end it
 	alive, err := guard.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, guard.Start())

@@ -263,6 +263,9 @@ func (s recording) Keep(ctx context.Context, a callsheet.Answer) error {
 	s.bomb.pass("after fetch")
 	err := s.Store.Keep(ctx, a)
 	s.bomb.pass("after keep")
+	if err == nil {
+		say("kept", a.ExecutionID, a.Fence)
+	}
 	return err
 }
 

@@ -19,10 +19,10 @@ import (
 // One node keeps everything in one file, and delivers to others. There is no network and no other node, but there is a disk.
 func TestCrash_OneNodeOnSQLite(t *testing.T) {
 	t.Parallel()
-	scale, pause, n := *scaleFlag, 500*time.Millisecond, 20
-	perNode, machine := counts{{kill, 4}, {suicide, 4}, {zombie, 1}, {stop, 1}}, counts{{full, 1}}
+	scale, pause, n := *scaleFlag, 300*time.Millisecond, 20
+	perNode, machine := counts{{kill, 3}, {suicide, 3}, {zombie, 1}, {stop, 1}}, counts{{full, 1}}
 	if scale > 0 {
-		n = 40
+		n, pause = 40, 500*time.Millisecond
 		perNode, machine = counts{{kill, 12 * scale}, {suicide, 12 * scale}, {zombie, 3 * scale}, {stop, 2 * scale}}, counts{{full, 4 * scale}}
 	}
 	s, began := seed(t), time.Now()

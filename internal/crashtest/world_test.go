@@ -278,12 +278,13 @@ type history struct {
 	mu       sync.Mutex
 	claimed  map[claim]string // by whom; guarded by mu, as all of them
 	finished map[claim]string // the class that was recorded; "-": it succeeded
-	refused  int
-	doubts   []string // what cannot be
+	kept     map[string]int64 // by execution, the first fence under which an answer was kept
+	refused  int              // outcomes
+	doubts   []string         // what cannot be
 }
 
 func newHistory() *history {
-	return &history{claimed: map[claim]string{}, finished: map[claim]string{}}
+	return &history{claimed: map[claim]string{}, finished: map[claim]string{}, kept: map[string]int64{}}
 }
 
 func (h *history) heard(node, line string) {
@@ -307,6 +308,10 @@ func (h *history) heard(node, line string) {
 			h.doubts = append(h.doubts, fmt.Sprintf("%v was finished twice", c))
 		}
 		h.finished[c] = words[3]
+	case "kept":
+		if first, ok := h.kept[c.execution]; !ok || fence < first {
+			h.kept[c.execution] = fence
+		}
 	case "refused":
 		h.refused++
 	}
