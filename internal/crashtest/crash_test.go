@@ -48,7 +48,7 @@ func formOf(scale int) form {
 		}
 	}
 	return form{
-		nodes: 4, schedules: 300, pause: 1700 * time.Millisecond, machinePause: 15 * time.Second,
+		nodes: 4, schedules: 300, pause: 2 * time.Second, machinePause: 15 * time.Second,
 		least:   least{20_000 * scale, 150 * scale, 20 * scale, 100 * scale, 5 * scale},
 		perNode: counts{{kill, 20 * scale}, {suicide, 20 * scale}, {zombie, 6 * scale}, {toxic, 16 * scale}, {cut, 7 * scale}, {noCommit, 7 * scale}, {stop, 2 * scale}},
 		machine: counts{{crash, 6 * scale}, {full, 6 * scale}},

@@ -22,8 +22,8 @@ func TestCrash_OneNodeOnSQLite(t *testing.T) {
 	scale, pause, n := *scaleFlag, 300*time.Millisecond, 20
 	perNode, machine := counts{{kill, 3}, {suicide, 3}, {zombie, 1}, {stop, 1}}, counts{{full, 1}}
 	if scale > 0 {
-		n, pause = 40, 500*time.Millisecond
-		perNode, machine = counts{{kill, 12 * scale}, {suicide, 12 * scale}, {zombie, 3 * scale}, {stop, 2 * scale}}, counts{{full, 4 * scale}}
+		n, pause = 60, 700*time.Millisecond
+		perNode, machine = counts{{kill, 25 * scale}, {suicide, 25 * scale}, {zombie, 6 * scale}, {stop, 4 * scale}}, counts{{full, 8 * scale}}
 	}
 	s, began := seed(t), time.Now()
 	folder := smallDisk(t)
