@@ -1,0 +1,397 @@
+//go:build linux
+
+package crashtest_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callsheet-go/callsheet"
+	"github.com/callsheet-go/callsheet/cron"
+)
+
+// A checker compares what is kept with what was seen.
+type checker struct {
+	world      *world
+	schedules  []callsheet.Schedule
+	executions map[string]callsheet.Execution
+	rows       map[string][]row // by execution
+	problems   []string
+}
+
+// A row is a record at a destination.
+type row struct {
+	fence     int64 // of the call that gave it
+	place, of int64
+}
+
+func (c *checker) problem(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf(format, args...))
+}
+
+// check reads everything, and returns a checker that knows what is wrong.
+func (w *world) check(ctx context.Context, store callsheet.Store) (*checker, error) {
+	c := &checker{world: w, executions: map[string]callsheet.Execution{}, rows: map[string][]row{}}
+	var err error
+	if c.schedules, err = every(func(after string) (callsheet.Page[callsheet.Schedule], error) {
+		return store.Schedules().List(ctx, callsheet.Query{After: after, Limit: 1000})
+	}); err != nil {
+		return nil, err
+	}
+	executions, err := every(func(after string) (callsheet.Page[callsheet.Execution], error) {
+		return store.Executions(ctx, callsheet.ExecutionQuery{After: after, Limit: 1000})
+	})
+	if err != nil {
+		return nil, err
+	}
+	of := map[string][]callsheet.Execution{}
+	for _, e := range executions {
+		c.executions[e.ID] = e
+		of[e.Schedule] = append(of[e.Schedule], e)
+	}
+	if err := errors.Join(c.readWarehouse(ctx), c.readFiles()); err != nil {
+		return nil, err
+	}
+	for _, sch := range c.schedules {
+		c.checkOccurrences(sch, of[sch.ID])
+	}
+	delivers := map[string]bool{}
+	for _, sch := range c.schedules {
+		delivers[sch.ID] = sch.Delivery != ""
+	}
+	for _, e := range executions {
+		c.checkExecution(e)
+		c.checkRows(e, delivers[e.Schedule])
+	}
+	c.checkCalls()
+	c.checkAnswers()
+	c.checkHistory()
+	return c, c.checkStatistics(ctx, store)
+}
+
+// every returns the items of all pages.
+func every[T any](page func(after string) (callsheet.Page[T], error)) ([]T, error) {
+	var all []T
+	for after := ""; ; {
+		p, err := page(after)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p.Items...)
+		if after = p.Next; after == "" {
+			return all, nil
+		}
+	}
+}
+
+func (c *checker) readWarehouse(ctx context.Context) error {
+	if c.world.warehouse == "" {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, c.world.warehouse)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, `SELECT execution, fence, place, "of" FROM polled`)
+	if err != nil {
+		return err
+	}
+	var execution string
+	var r row
+	_, err = pgx.ForEachRow(rows, []any{&execution, &r.fence, &r.place, &r.of}, func() error {
+		c.rows[execution] = append(c.rows[execution], r)
+		return nil
+	})
+	return err
+}
+
+func (c *checker) readFiles() error {
+	for _, target := range fileTargets {
+		text, err := os.ReadFile(filepath.Join(c.world.files, target))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		read := c.readLines
+		if strings.HasSuffix(target, ".csv") {
+			read = c.readCSV
+		}
+		if err := read(string(text)); err != nil {
+			return fmt.Errorf("%s: %w", target, err)
+		}
+	}
+	return nil
+}
+
+func (c *checker) readLines(text string) error {
+	for line := range strings.Lines(text) {
+		var r struct {
+			Execution        string
+			Fence, Place, Of int64
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return fmt.Errorf("%w in %q", err, line)
+		}
+		c.rows[r.Execution] = append(c.rows[r.Execution], row{r.Fence, r.Place, r.Of})
+	}
+	return nil
+}
+
+func (c *checker) readCSV(text string) error {
+	lines, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil {
+		return err
+	}
+	for _, line := range lines[min(1, len(lines)):] {
+		var n [3]int64
+		for i := range n {
+			if n[i], err = strconv.ParseInt(line[i+1], 10, 64); err != nil {
+				return err
+			}
+		}
+		c.rows[line[0]] = append(c.rows[line[0]], row{n[0], n[1], n[2]})
+	}
+	return nil
+}
+
+// checkOccurrences: each that was due has one row, or lies in one gap.
+func (c *checker) checkOccurrences(sch callsheet.Schedule, executions []callsheet.Execution) {
+	if sch.Type == callsheet.TypeManual {
+		return
+	}
+	covered := map[time.Time]int{}
+	for _, e := range executions {
+		if e.Gap == nil && e.Trigger != callsheet.TriggerManual {
+			covered[e.ScheduledAt.UTC()]++
+		}
+	}
+	next := func(t time.Time) time.Time { return t.Truncate(sch.Every).Add(sch.Every) }
+	if sch.Type == callsheet.TypeCron {
+		times, err := cron.Parse(sch.Cron, time.UTC)
+		if err != nil {
+			c.problem("%s: %v", sch.ID, err)
+			return
+		}
+		next = times.Next
+	}
+	for _, e := range executions {
+		if e.Gap == nil {
+			continue
+		}
+		n := 0
+		for at := e.Gap.First.UTC(); !at.After(e.Gap.Last); at = next(at).UTC() {
+			covered[at]++
+			n++
+		}
+		if n != e.Gap.Count {
+			c.problem("%s: the gap %+v has %d occurrences", sch.ID, *e.Gap, n)
+		}
+	}
+	for at := next(sch.CreatedAt).UTC(); !at.After(sch.PlannedUntil); at = next(at).UTC() {
+		if covered[at] != 1 {
+			c.problem("%s: the occurrence of %s has %d rows", sch.ID, at.Format(time.RFC3339), covered[at])
+		}
+		delete(covered, at)
+	}
+	for at := range covered {
+		c.problem("%s: there is a row for %s, which is no occurrence that was due", sch.ID, at.Format(time.RFC3339Nano))
+	}
+}
+
+// checkExecution: it is over, and each of its claims is one attempt.
+func (c *checker) checkExecution(e callsheet.Execution) {
+	if !e.State.Final() {
+		c.problem("%s is %s", e.ID, e.State)
+	}
+	if e.Fence < 100 && int64(len(e.Attempts)) != e.Fence {
+		c.problem("%s was claimed %d times and has %d attempts", e.ID, e.Fence, len(e.Attempts))
+	}
+	for i, a := range e.Attempts {
+		if e.Fence < 100 && a.Fence != int64(i+1) {
+			c.problem("%s: attempt %d has the fence %d", e.ID, i, a.Fence)
+		}
+	}
+	last, _ := e.Last()
+	if e.State == callsheet.StateSucceeded && (last.Class != "" || last.Fence != e.Fence) {
+		c.problem("%s succeeded, and its last attempt is %+v", e.ID, last)
+	}
+	if e.Reason == callsheet.ReasonLost && e.State == callsheet.StateFailed && e.LostWorkers < callsheet.MaxLostWorkers {
+		c.problem("%s failed after %d workers were lost", e.ID, e.LostWorkers)
+	}
+}
+
+// checkRows: those of succeeded executions are there once, and no others but for the one case in which they may be.
+func (c *checker) checkRows(e callsheet.Execution, delivers bool) {
+	rows := c.rows[e.ID]
+	switch {
+	case len(rows) == 0:
+		if e.State == callsheet.StateSucceeded && delivers {
+			c.problem("%s of %s succeeded, and its rows are not there: %+v", e.ID, e.Schedule, e.Attempts)
+		}
+		return
+	case e.State != callsheet.StateSucceeded && !mayHaveDelivered(e):
+		c.problem("%s is %s (%s), and left %d rows: %+v", e.ID, e.State, e.Reason, len(rows), e.Attempts)
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.place, b.place) })
+	for i, r := range rows {
+		if r != (row{rows[0].fence, int64(i), int64(len(rows))}) {
+			c.problem("the rows of %s are %v", e.ID, rows)
+			return
+		}
+	}
+	of := func(made call) bool {
+		return made.fence == rows[0].fence && made.answered && made.records == len(rows)
+	}
+	if !slices.ContainsFunc(c.world.api.of(e.ID), of) {
+		c.problem("the rows of %s are %v, and no such answer was given: %v", e.ID, rows, c.world.api.of(e.ID))
+	}
+}
+
+// mayHaveDelivered reports whether an attempt delivered, perhaps, and could not say so.
+func mayHaveDelivered(e callsheet.Execution) bool {
+	return slices.ContainsFunc(e.Attempts, func(a callsheet.Attempt) bool {
+		return a.Class == callsheet.ClassLostWorker || strings.Contains(a.Error, "whether it was committed is not known")
+	})
+}
+
+// checkCalls: one at most for each claim, and one that was answered for each execution that succeeded.
+func (c *checker) checkCalls() {
+	api := c.world.api
+	api.mu.Lock()
+	defer api.mu.Unlock()
+	for id, calls := range api.calls {
+		e, ok := c.executions[id]
+		if !ok {
+			c.problem("the API was called for %s, which is not there", id)
+		}
+		fences := map[int64]bool{}
+		for _, made := range calls {
+			if fences[made.fence] || made.fence < 1 || made.fence > e.Fence {
+				c.problem("%s was claimed %d times, and the API was called %v", id, e.Fence, calls)
+				break
+			}
+			fences[made.fence] = true
+		}
+	}
+	for id, e := range c.executions {
+		answered := slices.ContainsFunc(api.calls[id], func(made call) bool { return made.answered })
+		if e.State == callsheet.StateSucceeded && !answered {
+			c.problem("%s succeeded, and the API never answered: %v", id, api.calls[id])
+		}
+	}
+}
+
+// checkAnswers: where an answer was kept, the API is not asked again, unless that one could not be extracted.
+func (c *checker) checkAnswers() {
+	h := c.world.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, first := range h.kept {
+		e := c.executions[id]
+		for _, made := range c.world.api.of(id) {
+			if made.fence <= first || e.Fence >= 100 {
+				continue
+			}
+			if before := e.Attempts[made.fence-2]; before.Class != callsheet.ClassBadResponse {
+				c.problem("%s: an answer was kept under fence %d, and the API was called again under %d: %+v", id, first, made.fence, e.Attempts)
+			}
+		}
+	}
+}
+
+// checkHistory: what workers were told is what is kept, under the same fence.
+func (c *checker) checkHistory() {
+	h := c.world.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.problems = append(c.problems, h.doubts...)
+	attempt := func(of claim) (callsheet.Attempt, bool) {
+		attempts := c.executions[of.execution].Attempts
+		i := slices.IndexFunc(attempts, func(a callsheet.Attempt) bool { return a.Fence == of.fence })
+		if i < 0 {
+			c.problem("%v was claimed or finished, and has no attempt", of)
+			return callsheet.Attempt{}, false
+		}
+		return attempts[i], true
+	}
+	for of, node := range h.claimed {
+		if a, ok := attempt(of); ok && !strings.HasPrefix(a.Worker, node+"-") {
+			c.problem("%v was claimed by %s, and it says %s", of, node, a.Worker)
+		}
+	}
+	for of, class := range h.finished {
+		a, ok := attempt(of)
+		if !ok {
+			continue
+		}
+		// One that was taken back had no right to record anything, not even that it was lost.
+		if cmp.Or(string(a.Class), "-") != class || strings.Contains(a.Error, "did not renew its lease") {
+			c.problem("%v was recorded as %s, and it says %s: %s", of, class, a.Class, a.Error)
+		}
+	}
+}
+
+// checkStatistics: they are what a recount gives.
+func (c *checker) checkStatistics(ctx context.Context, store callsheet.Store) error {
+	sched, err := callsheet.New(store)
+	if err != nil {
+		return err
+	}
+	var total callsheet.Tally
+	recount := map[string]*callsheet.Tally{}
+	for _, e := range c.executions {
+		if recount[e.Schedule] == nil {
+			recount[e.Schedule] = &callsheet.Tally{}
+		}
+		total.Applied(nil, e)
+		recount[e.Schedule].Applied(nil, e)
+	}
+	var kept callsheet.Stats
+	all, err := every(func(after string) (callsheet.Page[callsheet.ScheduleStats], error) {
+		report, err := sched.Stats(ctx, callsheet.StatsQuery{After: after, Limit: 1000})
+		kept = report.Total
+		return report.Schedules, err
+	})
+	if err != nil {
+		return err
+	}
+	same := func(name string, kept, counted callsheet.Stats) {
+		kept.StaleWrites = 0 // of which the executions know nothing
+		if kept != counted {
+			c.problem("the statistics of %s are %+v, and a recount gives %+v", name, kept, counted)
+		}
+	}
+	h := c.world.history
+	h.mu.Lock()
+	if kept.StaleWrites < int64(h.refused) {
+		c.problem("%d writes were refused, and %d were counted", h.refused, kept.StaleWrites)
+	}
+	h.mu.Unlock()
+	same("all", kept, total.Stats())
+	for _, s := range all {
+		if counted := recount[s.Schedule]; counted != nil {
+			same(s.Schedule, s.Stats, counted.Stats())
+			delete(recount, s.Schedule)
+		}
+	}
+	for name := range recount {
+		c.problem("%s has executions and no statistics", name)
+	}
+	return nil
+}
