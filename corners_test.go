@@ -103,7 +103,7 @@ func TestOverlap_CancelPreviousAndAClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{took: 20 * time.Minute, begin: time.Now()}
 		clock := &shifted{}
-		sched := newSchedulerOn(t, memory.New(memory.WithClock(clock.now)), d.work)
+		sched := newSchedulerOn(t, memory.New(memory.WithClock(clock.now)), d.work, callsheet.WithPlanInterval(time.Minute), callsheet.WithLease(time.Hour))
 		define(t, sched, callsheet.Schedule{ID: "s", Cron: "0 * * * *", Timeout: time.Hour, Overlap: callsheet.OverlapCancelPrevious})
 		start(t, sched)
 		time.Sleep(60*time.Minute + 30*time.Second) // 1:00 runs
@@ -140,7 +140,7 @@ func TestOverlap_CancelPreviousAndAnEditOfJitter(t *testing.T) {
 
 func TestMaxRuns_AnOccurrenceThatHasARowIsNoRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sched := newScheduler(t, succeed)
+		sched := newScheduler(t, succeed, callsheet.WithPlanInterval(time.Minute), callsheet.WithLease(time.Hour))
 		define(t, sched, callsheet.Schedule{ID: "s", Cron: "0 * * * *"})
 		start(t, sched)
 		time.Sleep(60*time.Minute + 30*time.Second)
@@ -261,7 +261,7 @@ func TestBackfill_ThrottlingCountsFromItsFirst(t *testing.T) {
 				return &callsheet.ClassifiedError{Class: callsheet.ClassThrottled, Err: fmt.Errorf("slow down")}
 			}
 			return nil
-		})
+		}, callsheet.WithPlanInterval(time.Minute), callsheet.WithLease(time.Hour))
 		define(t, sched, callsheet.Schedule{ID: "s", Cron: "0 * * * *"})
 		time.Sleep(72 * time.Hour)
 		stop := start(t, sched)
