@@ -90,7 +90,7 @@ func TestCrash_ManyNodesOnPostgres(t *testing.T) {
 		require.NoError(t, n.start())
 	}
 
-	x := newNemesis(w, crashLease)
+	x := newNemesis(w)
 	var lanes sync.WaitGroup
 	for i, n := range w.nodes {
 		lane := faults(rand.New(rand.NewPCG(s, uint64(i+1))), f.pause, crashLease, f.perNode)

@@ -47,7 +47,7 @@ type nodeConfig struct {
 // failpoints are the places at which a node can be told to kill itself.
 var failpoints = []string{
 	"after plan", "after ring", "after claim", "after fetch", "after keep", "mid deliver", "after deliver",
-	"after finish", "after renew",
+	"after finish", "after renew", "after reclaim",
 }
 
 // A bomb kills the process when a failpoint is passed.
@@ -273,6 +273,14 @@ func (s recording) Renew(ctx context.Context, r callsheet.RenewRequest) ([]calls
 	renewals, err := s.Store.Renew(ctx, r)
 	s.bomb.pass("after renew")
 	return renewals, err
+}
+
+func (s recording) Reclaim(ctx context.Context, limit int, rung time.Duration) ([]callsheet.Execution, error) {
+	lost, err := s.Store.Reclaim(ctx, limit, rung)
+	if len(lost) > 0 {
+		s.bomb.pass("after reclaim")
+	}
+	return lost, err
 }
 
 func (s recording) Finish(ctx context.Context, outcomes []callsheet.Outcome) ([]callsheet.Finish, error) {

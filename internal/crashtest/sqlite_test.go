@@ -37,7 +37,7 @@ func TestCrash_OneNodeOnSQLite(t *testing.T) {
 		w.define(store, schedules(n, []string{"a.jsonl", "b.jsonl", "c.csv", ""}))
 	})
 
-	x := newNemesis(w, crashLease)
+	x := newNemesis(w)
 	lane := faults(rand.New(rand.NewPCG(s, 1)), pause, crashLease, perNode)
 	var lanes sync.WaitGroup
 	lanes.Go(func() { x.torment(node, lane) })
