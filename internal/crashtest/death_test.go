@@ -37,13 +37,17 @@ func begin(t *testing.T, nodes int, config nodeConfig, all ...callsheet.Schedule
 // holder waits for the API's call under a fence, and returns the node that makes it.
 func (w *world) holder(e callsheet.Execution, fence int64, patience time.Duration) *node {
 	w.t.Helper()
+	var name string
 	require.Eventually(w.t, func() bool {
 		calls := w.api.of(e.ID)
-		return len(calls) > 0 && calls[len(calls)-1].fence == fence
+		if len(calls) == 0 || calls[len(calls)-1].fence != fence {
+			return false
+		}
+		w.history.mu.Lock()
+		defer w.history.mu.Unlock()
+		name = w.history.claimed[claim{e.ID, fence}] // which is told by another way than the call is made
+		return name != ""
 	}, patience, 10*time.Millisecond, "nobody works on it")
-	w.history.mu.Lock()
-	defer w.history.mu.Unlock()
-	name := w.history.claimed[claim{e.ID, fence}]
 	for _, n := range w.nodes {
 		if n.config.Name == name {
 			return n
