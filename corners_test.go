@@ -200,21 +200,28 @@ func TestOccurrence_JSON(t *testing.T) {
 	assert.NoError(t, json.Unmarshal(text, &back))
 }
 
+// oneWaits returns a running Scheduler, which looks up once an hour only, and the two executions of its schedule "s": one that
+// waits six hours for its retry, and one that waits for it.
+func oneWaits(t *testing.T) (callsheet.Scheduler, []callsheet.Execution) {
+	t.Helper()
+	begin := time.Now()
+	attempts := 0
+	sched := newScheduler(t, func(ctx context.Context, c callsheet.Call) error {
+		attempts++
+		if attempts == 1 {
+			return fmt.Errorf("broken")
+		}
+		return nil
+	}, callsheet.WithPlanInterval(time.Hour))
+	define(t, sched, callsheet.Schedule{ID: "s", Type: callsheet.TypeInterval, Every: 10 * time.Minute, EndAt: begin.Add(25 * time.Minute).Truncate(time.Second), Overlap: callsheet.OverlapQueueOne, RetryDelay: 6 * time.Hour, MaxRetryDelay: 6 * time.Hour})
+	start(t, sched)
+	time.Sleep(26 * time.Minute)
+	return sched, executions(t, sched, "s")
+}
+
 func TestCancel_WakesWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		attempts := 0
-		sched := newScheduler(t, func(ctx context.Context, c callsheet.Call) error {
-			attempts++
-			if attempts == 1 {
-				return fmt.Errorf("broken")
-			}
-			return nil
-		}, callsheet.WithPlanInterval(time.Hour))
-		define(t, sched, callsheet.Schedule{ID: "s", Type: callsheet.TypeInterval, Every: 10 * time.Minute, EndAt: begin.Add(25 * time.Minute).Truncate(time.Second), Overlap: callsheet.OverlapQueueOne, RetryDelay: 6 * time.Hour, MaxRetryDelay: 6 * time.Hour})
-		start(t, sched)
-		time.Sleep(26 * time.Minute)
-		all := executions(t, sched, "s")
+		sched, all := oneWaits(t)
 		require.Len(t, all, 2)
 		require.True(t, all[1].Waits)
 		_, err := sched.Cancel(t.Context(), all[0].ID, "")
@@ -226,19 +233,7 @@ func TestCancel_WakesWhoWaits(t *testing.T) {
 
 func TestEdit_OfOverlapWakesWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		attempts := 0
-		sched := newScheduler(t, func(ctx context.Context, c callsheet.Call) error {
-			attempts++
-			if attempts == 1 {
-				return fmt.Errorf("broken")
-			}
-			return nil
-		}, callsheet.WithPlanInterval(time.Hour))
-		define(t, sched, callsheet.Schedule{ID: "s", Type: callsheet.TypeInterval, Every: 10 * time.Minute, EndAt: begin.Add(25 * time.Minute).Truncate(time.Second), Overlap: callsheet.OverlapQueueOne, RetryDelay: 6 * time.Hour, MaxRetryDelay: 6 * time.Hour})
-		start(t, sched)
-		time.Sleep(26 * time.Minute)
-		all := executions(t, sched, "s")
+		sched, all := oneWaits(t)
 		require.True(t, all[1].Waits)
 		s := schedule(t, sched, "s")
 		s.Overlap = callsheet.OverlapAllow
