@@ -2,13 +2,12 @@ package sqlstore
 
 import (
 	"context"
-	"encoding/base64"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/callsheet-go/callsheet"
+	"github.com/callsheet-go/callsheet/internal/history"
 )
 
 // Execution implements [callsheet.LedgerStore].
@@ -63,7 +62,10 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (pag
 		where.and(`e.scheduled_at < ?`, bound(q.To))
 	}
 	if q.After != "" {
-		after, err := parsePlace(q.After)
+		after, err := history.ParsePlace(q.After)
+		if err == nil && after.ID != plain(after.ID) {
+			err = history.Fault(q.After)
+		}
 		if err != nil {
 			return page, err
 		}
@@ -71,7 +73,7 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (pag
 		if q.EarliestFirst {
 			behind = `(e.scheduled_at, e.id) > (?, ?)`
 		}
-		where.and(behind, limit(after.at), after.id)
+		where.and(behind, limit(after.At), after.ID)
 	}
 	order := ` ORDER BY e.scheduled_at DESC, e.id DESC LIMIT ?`
 	if q.EarliestFirst {
@@ -88,7 +90,7 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (pag
 		}
 		if len(rows) > size {
 			rows = rows[:size]
-			page.Next = place{rows[size-1].ScheduledAt.Time, rows[size-1].ID}.String()
+			page.Next = history.Place{At: rows[size-1].ScheduledAt.Time, ID: rows[size-1].ID}.String()
 		}
 		page.Items, err = executionsOf(rows)
 		return err
@@ -125,31 +127,6 @@ func (c *condition) text() string {
 		return ""
 	}
 	return "WHERE " + strings.Join(c.terms, " AND ")
-}
-
-// A place is where an execution stands among all: it stays when others come and go.
-type place struct {
-	at time.Time
-	id string
-}
-
-// String returns the place as it goes into a page's Next.
-func (p place) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at.UnixMicro(), 36) + "." + p.id))
-}
-
-func parsePlace(text string) (place, error) {
-	fault := &callsheet.ValidationError{Field: "after", Value: text, Rule: "must be the next of the page before"}
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return place{}, fault
-	}
-	at, id, ok := strings.Cut(string(decoded), ".")
-	micros, err := strconv.ParseInt(at, 36, 64)
-	if !ok || err != nil || id != plain(id) {
-		return place{}, fault
-	}
-	return place{time.UnixMicro(micros).UTC(), id}, nil
 }
 
 // Soonest implements [callsheet.LedgerStore].

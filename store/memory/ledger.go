@@ -1,15 +1,12 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/callsheet-go/callsheet"
+	"github.com/callsheet-go/callsheet/internal/history"
 )
 
 // endOfTime is later than any time that is kept.
@@ -42,7 +39,7 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (cal
 		w.until = q.To
 	}
 	if q.After != "" {
-		after, err := parsePlace(q.After)
+		after, err := history.ParsePlace(q.After)
 		if err != nil {
 			return page, err
 		}
@@ -63,45 +60,45 @@ func (s *Store) Executions(ctx context.Context, q callsheet.ExecutionQuery) (cal
 type window struct {
 	from, until time.Time
 	backwards   bool
-	after       *place
+	after       *history.Place
 }
 
 // compare orders two places as the window is gone through.
-func (w window) compare(a, b place) int {
+func (w window) compare(a, b history.Place) int {
 	if w.backwards {
-		return b.compare(a)
+		return b.Compare(a)
 	}
-	return a.compare(b)
+	return a.Compare(b)
 }
 
 // walk visits the rows of a tree that are in the window, and perhaps some before.
 func (w window) walk(x *executions, tree *executionTree, schedule string, visit func(*execution) bool) {
 	switch {
-	case w.backwards && w.after != nil && w.after.at.Before(w.until):
-		pivot := x.historyKey(schedule, w.after.at)
-		pivot.ID = w.after.id
+	case w.backwards && w.after != nil && w.after.At.Before(w.until):
+		pivot := x.historyKey(schedule, w.after.At)
+		pivot.ID = w.after.ID
 		tree.DescendLessOrEqual(pivot, visit)
 	case w.backwards:
 		tree.DescendLessOrEqual(x.historyKey(schedule, w.until), visit)
-	case w.after != nil && w.after.at.After(w.from):
-		pivot := x.historyKey(schedule, w.after.at)
-		pivot.ID = w.after.id
+	case w.after != nil && w.after.At.After(w.from):
+		pivot := x.historyKey(schedule, w.after.At)
+		pivot.ID = w.after.ID
 		tree.AscendGreaterOrEqual(pivot, visit)
 	default:
 		tree.AscendGreaterOrEqual(x.historyKey(schedule, w.from), visit)
 	}
 }
 
-func (w window) has(p place) bool {
-	return !p.at.Before(w.from) && p.at.Before(w.until) && (w.after == nil || w.compare(*w.after, p) < 0)
+func (w window) has(p history.Place) bool {
+	return !p.At.Before(w.from) && p.At.Before(w.until) && (w.after == nil || w.compare(*w.after, p) < 0)
 }
 
 // past reports whether p, and so all that follows, lies behind the window.
-func (w window) past(p place) bool {
+func (w window) past(p history.Place) bool {
 	if w.backwards {
-		return p.at.Before(w.from)
+		return p.At.Before(w.from)
 	}
-	return !p.at.Before(w.until)
+	return !p.At.Before(w.until)
 }
 
 // within returns up to limit executions in the window that q selects, in its order.
@@ -145,36 +142,7 @@ func (s *Store) Gaps(ctx context.Context, scheduleID string, at time.Time) ([]ca
 	return cloneExecutions(s.executions.gapsAt(scheduleID, at)), nil
 }
 
-// A place is where an execution stands among all: it stays when others come and go.
-type place struct {
-	at time.Time
-	id string
-}
-
-func placeOf(row *execution) place { return place{row.ScheduledAt, row.ID} }
-
-func (p place) compare(other place) int {
-	return cmp.Or(p.at.Compare(other.at), cmp.Compare(p.id, other.id))
-}
-
-// String returns the place as it goes into a page's Next.
-func (p place) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at.UnixMicro(), 36) + "." + p.id))
-}
-
-func parsePlace(text string) (place, error) {
-	fault := &callsheet.ValidationError{Field: "after", Value: text, Rule: "must be the next of the page before"}
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return place{}, fault
-	}
-	at, id, ok := strings.Cut(string(decoded), ".")
-	micros, err := strconv.ParseInt(at, 36, 64)
-	if !ok || err != nil {
-		return place{}, fault
-	}
-	return place{time.UnixMicro(micros).UTC(), id}, nil
-}
+func placeOf(row *execution) history.Place { return history.Place{At: row.ScheduledAt, ID: row.ID} }
 
 // Tally implements [callsheet.LedgerStore].
 func (s *Store) Tally(ctx context.Context, q callsheet.StatsQuery) (callsheet.Tally, callsheet.Page[callsheet.ScheduleTally], error) {
