@@ -162,7 +162,7 @@ func New(store Store, opts ...Option) (Scheduler, error) {
 		store:    store,
 		log:      slog.New(carefulHandler{set.logger.Handler()}),
 		crons:    newCronCache(),
-		fetcher:  fetch.New(set.transport),
+		fetcher:  set.fetcher(),
 	}
 	s.pipeline = newPipeline(s.fetcher, set.destinations)
 	for _, wrap := range set.wrap {

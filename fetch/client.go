@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,15 +18,14 @@ type Client struct {
 	own   *http.Transport // nil if the transport is the host's
 }
 
-// New returns a Client that speaks through transport, or through a [NewTransport] of its own if
-// transport is nil. The transport must end a round trip when the request's context ends, and must leave
-// redirects to the Client.
+// New returns a Client that speaks through transport. The transport must end a round trip when the
+// request's context ends, must leave redirects to the Client, and alone decides which addresses are
+// called. If it is nil the Client is that of [NewGuarded] with the zero Guard.
 func New(transport http.RoundTripper) *Client {
-	c := &Client{}
 	if transport == nil {
-		c.own = NewTransport()
-		transport = c.own
+		return NewGuarded(Guard{})
 	}
+	c := &Client{}
 	c.resty = resty.NewWithClient(&http.Client{Transport: named{transport}, CheckRedirect: checkRedirect}).
 		SetLogger(silence{}).
 		SetDoNotParseResponse(true).
@@ -35,15 +33,22 @@ func New(transport http.RoundTripper) *Client {
 	return c
 }
 
+// NewGuarded returns a Client that speaks through a [NewTransport] of its own.
+func NewGuarded(guard Guard) *Client {
+	transport := NewTransport(guard)
+	c := New(transport)
+	c.own = transport
+	return c
+}
+
 // NewTransport returns the transport a Client uses by default, for hosts that want to change a detail
-// such as the dialer. Whoever calls it closes its idle connections.
+// such as the certificates. Its dialer is the guard. Whoever calls it closes its idle connections.
 //
 // It sets no ResponseHeaderTimeout: [Request.Timeout] bounds the whole conversation, and a report that
 // takes two minutes to begin is a matter of the request and not of the transport.
-func NewTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+func NewTransport(guard Guard) *http.Transport {
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            newDialer(guard).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,

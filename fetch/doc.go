@@ -22,6 +22,8 @@
 //     never added. [Error.LeftOrigin] says that a status came from such a place.
 //   - What may be secret in a request stays out of the texts of [Error] and [FaultError], of
 //     [Error.Snippet], [Response.URL] and a printed [Request]; the next section has the details.
+//   - Only public addresses are called, at every hop and whatever a name resolves to, unless the [Guard]
+//     opens others. What was checked is what is dialled, and a name of which one address is closed is closed.
 //   - A header can never break the wire format: framing and hop-by-hop headers are the transport's.
 //
 // What may be secret is: user info; the values of the query, also a redirect's; the values of all headers
@@ -35,8 +37,8 @@
 // secret does not belong there. Error.Header, the errors behind Error.Err and a Response are as they came in.
 //
 // What it does not do: it does not retry, wait or follow pages; it resolves no secrets and knows no
-// authentication scheme; it keeps no cookies; it ignores the proxy variables of the environment; and it
-// does not guard against private addresses: give [New] a transport that does ([NewTransport] is a start).
+// authentication scheme; it keeps no cookies; and it ignores the proxy variables of the environment.
+// A transport that was given to [New] is the host's: it calls what it calls, also what a Guard would not.
 // One attempt can reach a server twice all the same: net/http sends a request without side effects again
 // when the server had closed the idle connection it was put on.
 package fetch

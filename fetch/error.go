@@ -19,6 +19,7 @@ type Kind string
 const (
 	KindRequest   Kind = "request"   // it cannot be built; nothing was sent
 	KindDNS       Kind = "dns"       // the host's name has no address
+	KindAddress   Kind = "address"   // the host's address is not open to calls: see Guard
 	KindConnect   Kind = "connect"   // no connection: refused, unreachable, not in the dialer's time
 	KindTLS       Kind = "tls"       // no trusted connection: certificate, name, version
 	KindTimeout   Kind = "timeout"   // Request.Timeout or the context's deadline came first
@@ -139,6 +140,9 @@ func ownWords(err error) string {
 	if redirect, ok := errors.AsType[*redirectError](err); ok {
 		return redirect.Error()
 	}
+	if closed, ok := errors.AsType[*AddressError](err); ok {
+		return closed.Error()
+	}
 	if large, ok := errors.AsType[*tooLargeError](err); ok {
 		return large.Error()
 	}
@@ -197,6 +201,8 @@ func kindOf(err error) Kind {
 	switch {
 	case is[*redirectError](err):
 		return KindRedirect
+	case is[*AddressError](err):
+		return KindAddress
 	case is[*tooLargeError](err):
 		return KindTooLarge
 	case is[*net.DNSError](err):

@@ -26,7 +26,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 // dialing returns a client whose connections come from dial.
 func dialing(t *testing.T, dial func(ctx context.Context, network, address string) (net.Conn, error)) *fetch.Client {
-	transport := fetch.NewTransport()
+	transport := fetch.NewTransport(loopback)
 	transport.DialContext = dial
 	t.Cleanup(transport.CloseIdleConnections)
 	return fetch.New(transport)

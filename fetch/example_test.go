@@ -17,7 +17,7 @@ func ExampleClient_Do() {
 	}))
 	defer api.Close()
 
-	client := fetch.New(nil)
+	client := fetch.NewGuarded(fetch.Guard{Hosts: []string{"127.0.0.1"}}) // where the API of the example listens
 	defer client.Close()
 
 	answer, err := client.Do(context.Background(), fetch.Request{
@@ -42,7 +42,7 @@ func ExampleError() {
 	}))
 	defer api.Close()
 
-	client := fetch.New(nil)
+	client := fetch.NewGuarded(fetch.Guard{Hosts: []string{"127.0.0.1"}}) // where the API of the example listens
 	defer client.Close()
 
 	_, err := client.Do(context.Background(), fetch.Request{BaseURL: api.URL})

@@ -81,6 +81,8 @@ func parseBase(base string) (*url.URL, []error) {
 		return fault("must not contain user info: use an Authorization header")
 	case strings.Contains(base, "#"):
 		return fault("must not contain a fragment")
+	case oldAddress(u.Hostname()):
+		return fault("must have a host that is a name, or an address in full, such as 192.0.2.1")
 	case !validPort(u.Port()):
 		return fault("must have a port from 1 to 65535")
 	case !validEscapes(u.RawQuery):
