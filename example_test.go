@@ -276,3 +276,34 @@ func ExampleController_retryAll() {
 	// succeeded 200
 	// retried 1
 }
+
+// A Source names a secret; where its value comes from is the program's choice.
+func ExampleWithSecrets() {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("called with", r.Header.Get("Authorization"))
+		fmt.Fprint(w, `{"rates":[]}`)
+	}))
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+
+	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
+		callsheet.WithSecrets(callsheet.SecretsFunc(func(ctx context.Context, name string) (string, error) {
+			return "t0k3n-of-" + name, nil // or EnvSecrets, or FileSecrets
+		})),
+		callsheet.WithObserver(func(context.Context, callsheet.Execution) { stop() }))
+	_ = sched.Define(ctx, callsheet.Sheet{
+		Sources: []callsheet.Source{{ID: "bank", BaseURL: api.URL,
+			Auth: callsheet.Auth{Type: callsheet.AuthBearer, Secret: "bank"}}},
+		Requests:  []callsheet.Request{{ID: "latest", Source: "bank"}},
+		Schedules: []callsheet.Schedule{{ID: "rates", Request: "latest"}},
+	})
+	_, _ = sched.Execute(ctx, "rates")
+	_ = sched.Run(ctx)
+
+	source, _ := sched.Sources().Get(context.Background(), "bank")
+	fmt.Println("prints as", source.Auth)
+	// Output:
+	// called with Bearer t0k3n-of-bank
+	// prints as bearer redacted
+}

@@ -24,6 +24,7 @@ type settings struct {
 	destinations map[string]Destination
 	transport    http.RoundTripper
 	guard        fetch.Guard
+	secrets      SecretResolver
 	wrap         []func(Pipeline) Pipeline
 	observer     func(context.Context, Execution)
 	workerName   string
@@ -166,6 +167,19 @@ func WithAllowedHosts(names ...string) Option {
 			s.guard.Hosts = append(s.guard.Hosts, name)
 		}
 		return bad.err()
+	}
+}
+
+// WithSecrets sets who knows the secrets that Sources refer to: [EnvSecrets], [FileSecrets], or the host's own.
+// Without it a Source that needs one fails with ClassAuth when it is called; a node that only plans
+// needs none.
+func WithSecrets(secrets SecretResolver) Option {
+	return func(s *settings) error {
+		if secrets == nil {
+			return &ValidationError{Field: "WithSecrets", Value: "nil", Rule: "must be a SecretResolver"}
+		}
+		s.secrets = secrets
+		return nil
 	}
 }
 

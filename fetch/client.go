@@ -94,9 +94,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	}
 	return &Response{
 		Status:  answer.StatusCode,
-		Header:  answer.Header,
-		Body:    body,
-		URL:     maskURL(conv.url),
+		Header:  conv.hideHeader(answer.Header),
+		Body:    conv.hide(body),
+		URL:     conv.shownURL(),
 		Elapsed: time.Since(started),
 	}, nil
 }
@@ -130,13 +130,14 @@ type conversation struct {
 	url      *url.URL // of the hop under way
 	followed []string // the queries of redirects
 	left     bool     // a redirect led to another origin
+	forms    []string // of the secret, in an answer; nil until they are asked for
 }
 
 type conversationKey struct{}
 
 // begin checks r, which has its defaults, and builds all that goes on the wire.
 func begin(r Request) (*conversation, error) {
-	u, err := r.check()
+	r, u, err := r.check()
 	if err != nil {
 		return nil, &Error{Kind: KindRequest, Method: r.Method, URL: maskRaw(r.BaseURL), Err: err}
 	}
@@ -144,6 +145,9 @@ func begin(r Request) (*conversation, error) {
 	conv.header, conv.host = wireHeader(r.Headers)
 	return conv, nil
 }
+
+// shownURL is the URL of the hop under way as it may be seen: a redirect may put a secret into the path.
+func (c *conversation) shownURL() string { return c.hideString(maskURL(c.url)) }
 
 // putOnWire is resty's last step before the round trip. It replaces what resty made of the request by
 // what was checked: resty adds an Accept and a User-Agent, guesses a Content-Type, silently drops the

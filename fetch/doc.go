@@ -7,7 +7,7 @@
 //		BaseURL: "https://api.example.com/v1",
 //		Path:    "rates",
 //		Query:   map[string]string{"base": "EUR"},
-//		Headers: map[string]string{"Authorization": "Bearer …"},
+//		Auth:    fetch.Auth{Type: fetch.AuthBearer, Secret: "…"},
 //	})
 //
 // What it promises:
@@ -31,14 +31,16 @@
 // User-Agent, If-Match, Range, Host, …), with their parts and the user and password of Basic; and of the
 // body the strings and numbers of JSON, the values of a form, or each word of anything else. An answer that
 // repeats one of them, as it was sent or escaped for JSON, URLs or HTML, is quoted with "redacted" in its
-// place. A value of less than six bytes is found as a whole word, not within a longer one. What cannot be
-// found is a value that a server repeats in part, in other letters or in another encoding, such as base64
-// or a hash. Names of parameters, headers and members are shown, and so are paths, also of redirects: a
-// secret does not belong there. Error.Header, the errors behind Error.Err and a Response are as they came in.
+// place. A value of less than six bytes is found as a whole word, not within a longer one. Names of
+// parameters, headers and members are shown, and so are paths, also of redirects: a secret does not belong
+// there. Error.Header, the errors behind Error.Err and a Response are as they came in.
 //
-// What it does not do: it does not retry, wait or follow pages; it resolves no secrets and knows no
-// authentication scheme; it keeps no cookies; and it ignores the proxy variables of the environment.
-// A transport that was given to [New] is the host's: it calls what it calls, also what a Guard would not.
+// The secret of [Auth] is searched for further: in base64 and hexadecimal as well, and, if it has eight bytes
+// or more, also in paths, in Error.Header and in the Response. What cannot be found is a value that a server repeats
+// in part, in other letters or in another encoding, such as base64 of a header or a hash of anything.
+//
+// What it does not do: it does not retry, wait or follow pages; it resolves no secrets; it keeps no cookies;
+// and it ignores the proxy variables of the environment. A transport that was given to [New] is the host's: it calls what it calls, also what a Guard would not.
 // One attempt can reach a server twice all the same: net/http sends a request without side effects again
 // when the server had closed the idle connection it was put on.
 package fetch

@@ -76,7 +76,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // broken is the error of a conversation that ended without a whole answer.
 func (c *conversation) broken(caller, bounded context.Context, err error) *Error {
 	kind, cause := c.explain(caller, bounded, err)
-	return &Error{Kind: kind, Method: c.request.Method, URL: maskURL(c.url), Err: c.discreet(cause)}
+	return &Error{Kind: kind, Method: c.request.Method, URL: c.shownURL(), Err: c.discreet(cause)}
 }
 
 // rejected is the error of a whole answer that is not 2xx.
@@ -84,9 +84,9 @@ func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc
 	return &Error{
 		Kind:       KindStatus,
 		Method:     c.request.Method,
-		URL:        maskURL(c.url),
+		URL:        c.shownURL(),
 		Status:     answer.StatusCode,
-		Header:     answer.Header,
+		Header:     c.hideHeader(answer.Header),
 		RetryAfter: retryAfter(answer.Header, time.Now()),
 		Snippet:    oneLine(c.scrub(readSnippet(answer, cancel)), 200),
 		LeftOrigin: c.left,

@@ -37,11 +37,21 @@ func wireHeader(headers map[string]string) (header http.Header, host string) {
 			if strings.EqualFold(value, "identity") {
 				set(name, "identity")
 			}
-		case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Keep-Alive",
-			"Proxy-Connection", "Http2-Settings":
 		default:
-			set(name, value)
+			if !neverSent(name) {
+				set(name, value)
+			}
 		}
 	}
 	return header, host
+}
+
+// neverSent says whether a header, in its canonical spelling, frames a message or belongs to the connection.
+func neverSent(name string) bool {
+	switch name {
+	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Keep-Alive",
+		"Proxy-Connection", "Http2-Settings":
+		return true
+	}
+	return false
 }

@@ -2,6 +2,8 @@ package fetch
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -35,6 +37,11 @@ type Request struct {
 	// No Accept and no Content-Type is made up.
 	Headers map[string]string
 
+	// Auth adds a header or a parameter, which must not be given otherwise. Where an answer repeats its
+	// secret of eight bytes or more, plain, in base64 or in hexadecimal, also escaped for URLs, JSON or HTML, the Response has
+	// "redacted" in its place.
+	Auth Auth
+
 	Body         string
 	Timeout      time.Duration // of the whole conversation, body included; 0 is DefaultTimeout
 	MaxBodyBytes int64         // of the answer, decompressed; 0 is DefaultMaxBodyBytes
@@ -63,8 +70,8 @@ func (r Request) String() string {
 	return method + " " + maskURL(u)
 }
 
-// GoString is String, so that %#v shows no secret either.
-func (r Request) GoString() string { return r.String() }
+// Format prints String for every verb: some print the fields of what they are not made for.
+func (r Request) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
 
 // LogValue is String, so that a logged Request shows no secret.
 func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
