@@ -83,10 +83,13 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, conv.broken(ctx, bounded, err)
 	}
 	answer := sent.RawResponse
-	defer answer.Body.Close()
-
+	defer func() { _ = answer.Body.Close() }() // whichever body it has by then
+	packed := unpack(answer, r.MaxBodyBytes)
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		return nil, conv.rejected(answer, cancel)
+	}
+	if packed != nil {
+		return nil, conv.broken(ctx, bounded, packed)
 	}
 	body, err := readAnswer(answer, r)
 	if err != nil {
@@ -143,6 +146,10 @@ func begin(r Request) (*conversation, error) {
 	}
 	conv := &conversation{request: r, url: u}
 	conv.header, conv.host = wireHeader(r.Headers)
+	// A part of a packed body cannot be unpacked, and HEAD has none.
+	if r.Method != http.MethodHead && conv.header.Get("Range") == "" && conv.header.Get("Accept-Encoding") == "" {
+		conv.header.Set("Accept-Encoding", acceptEncoding)
+	}
 	return conv, nil
 }
 

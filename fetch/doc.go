@@ -15,7 +15,8 @@
 //   - Only a 2xx answer, read to its end, is a success. Everything else is an [*Error] whose [Kind]
 //     says what went wrong.
 //   - A conversation ends within its Timeout, body included, and holds at most MaxBodyBytes of
-//     decompressed body. A body that is cut, broken or too long is an error, never a shorter body.
+//     decompressed body. A body that is cut, broken or too long is an error, never a shorter body. It may
+//     come as gzip, deflate, br or zstd; one of more than a MiB and 200 times what was sent of it is an error, too.
 //   - What was configured for an origin stays there: a redirect to another scheme, host or port, so also
 //     from http to https, carries none of the request's headers, also if the chain comes back; only GET
 //     and HEAD without a body go to another origin at all; https never falls back to http; Referer is

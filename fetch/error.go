@@ -25,7 +25,7 @@ const (
 	KindTimeout   Kind = "timeout"   // Request.Timeout or the context's deadline came first
 	KindCancelled Kind = "cancelled" // the caller's context was cancelled
 	KindStatus    Kind = "status"    // a whole answer that is not 2xx
-	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes
+	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes, or packed to less than a 200th
 	KindRedirect  Kind = "redirect"  // a redirect that is not followed
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
 )
@@ -203,7 +203,7 @@ func kindOf(err error) Kind {
 		return KindRedirect
 	case is[*AddressError](err):
 		return KindAddress
-	case is[*tooLargeError](err):
+	case is[*tooLargeError](err), is[ratioError](err):
 		return KindTooLarge
 	case is[*net.DNSError](err):
 		return KindDNS

@@ -33,7 +33,7 @@ func wireHeader(headers map[string]string) (header http.Header, host string) {
 				set(name, "close")
 			}
 		case "Accept-Encoding":
-			// Any other value would make net/http hand over the encoded bytes.
+			// Any other is the Client's matter, which must be able to decode what comes.
 			if strings.EqualFold(value, "identity") {
 				set(name, "identity")
 			}

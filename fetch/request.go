@@ -31,7 +31,7 @@ type Request struct {
 	Query map[string]string
 
 	// Headers are sent as given, with these exceptions. Host sets the request's host. User-Agent is
-	// DefaultUserAgent unless given. Accept-Encoding other than identity is left to the transport, which
+	// DefaultUserAgent unless given. Accept-Encoding other than identity is left to the Client, which
 	// alone knows what it can decode. Connection goes out only as "close"; the other headers that frame a
 	// message or belong to the connection (Content-Length, Transfer-Encoding, Upgrade, …) do not go out.
 	// No Accept and no Content-Type is made up.
