@@ -61,6 +61,12 @@
 // state. Everything that Run started has ended when it returns, unless something of the host's does
 // not end when it is told to, which Run then reports.
 //
+// # Addresses and secrets
+//
+// Only public addresses are called until the host opens more ([WithAllowedNetworks], [WithAllowedHosts]). A Source
+// names the secret with which it is called ([Auth]); its value comes from [WithSecrets] at each call, and is kept nowhere.
+// docs/outbound.md says how far both go.
+//
 // # Testing
 //
 // A host's tests use the Store in memory. In a testing/synctest bubble a day passes in no time:

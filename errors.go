@@ -110,7 +110,7 @@ const (
 	ClassThrottled Class = "throttled"
 	// ClassTransient: may pass by itself (5xx, timeouts, broken connections). Repeated.
 	ClassTransient Class = "transient"
-	// ClassPermanent: will not pass by itself (most 4xx, a request that cannot be built). Not repeated.
+	// ClassPermanent: will not pass by itself (most 4xx, a request that cannot be built, an address that is not open). Not repeated.
 	ClassPermanent Class = "permanent"
 	// ClassAuth: the API refuses the credentials (401, 403, 407). Not repeated.
 	ClassAuth Class = "auth"
@@ -200,7 +200,7 @@ func asFetchError(err error) (*fetch.Error, bool) { return errors.AsType[*fetch.
 
 func classifyFetch(e *fetch.Error) Class {
 	switch e.Kind {
-	case fetch.KindRequest, fetch.KindRedirect, fetch.KindTooLarge:
+	case fetch.KindRequest, fetch.KindAddress, fetch.KindRedirect, fetch.KindTooLarge:
 		return ClassPermanent
 	case fetch.KindStatus:
 		return classifyStatus(e.Status, e.RetryAfter)

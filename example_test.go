@@ -39,6 +39,7 @@ func Example() {
 	delivered := destmemory.New()
 
 	sched, err := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
 		callsheet.WithDestination("memory", delivered),
 		// The example ends when the first execution has.
 		callsheet.WithObserver(func(ctx context.Context, e callsheet.Execution) {
@@ -107,6 +108,7 @@ func ExampleWithPipeline() {
 	defer api.Close()
 	ctx, stop := context.WithCancel(context.Background())
 	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
 		callsheet.WithDestination("memory", destmemory.New()),
 		callsheet.WithPipeline(func(next callsheet.Pipeline) callsheet.Pipeline {
 			return callsheet.PipelineFunc(func(ctx context.Context, call callsheet.Call) (callsheet.Result, error) {
@@ -191,6 +193,7 @@ func ExampleController_backfill() {
 	ctx, stop := context.WithCancel(context.Background())
 	left := 3
 	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
 		callsheet.WithDestination("memory", destmemory.New()),
 		callsheet.WithObserver(func(_ context.Context, e callsheet.Execution) {
 			fmt.Println(e.ScheduledAt.Format(time.DateOnly), e.Trigger, e.State)
@@ -220,6 +223,7 @@ func ExampleViewer_stats() {
 	defer api.Close()
 	ctx, stop := context.WithCancel(context.Background())
 	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
 		callsheet.WithDestination("memory", destmemory.New()),
 		callsheet.WithObserver(func(context.Context, callsheet.Execution) { stop() }))
 	_ = sched.Define(ctx, exampleSheet(api.URL))
@@ -252,6 +256,7 @@ func ExampleController_retryAll() {
 	var sched callsheet.Scheduler
 	retried := 0
 	sched, _ = callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
 		callsheet.WithDestination("memory", destmemory.New()),
 		callsheet.WithObserver(func(ctx context.Context, e callsheet.Execution) {
 			fmt.Println(e.State, e.HTTPStatus)
@@ -270,4 +275,35 @@ func ExampleController_retryAll() {
 	// failed 404
 	// succeeded 200
 	// retried 1
+}
+
+// A Source names a secret; where its value comes from is the program's choice.
+func ExampleWithSecrets() {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("called with", r.Header.Get("Authorization"))
+		fmt.Fprint(w, `{"rates":[]}`)
+	}))
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+
+	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
+		callsheet.WithSecrets(callsheet.SecretsFunc(func(ctx context.Context, name string) (string, error) {
+			return "t0k3n-of-" + name, nil // or EnvSecrets, or FileSecrets
+		})),
+		callsheet.WithObserver(func(context.Context, callsheet.Execution) { stop() }))
+	_ = sched.Define(ctx, callsheet.Sheet{
+		Sources: []callsheet.Source{{ID: "bank", BaseURL: api.URL,
+			Auth: callsheet.Auth{Type: callsheet.AuthBearer, Secret: "bank"}}},
+		Requests:  []callsheet.Request{{ID: "latest", Source: "bank"}},
+		Schedules: []callsheet.Schedule{{ID: "rates", Request: "latest"}},
+	})
+	_, _ = sched.Execute(ctx, "rates")
+	_ = sched.Run(ctx)
+
+	source, _ := sched.Sources().Get(context.Background(), "bank")
+	fmt.Println("prints as", source.Auth)
+	// Output:
+	// called with Bearer t0k3n-of-bank
+	// prints as bearer redacted
 }

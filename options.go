@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/callsheet-go/callsheet/fetch"
 )
 
 // An Option changes a default of [New].
@@ -19,6 +23,8 @@ type settings struct {
 	workers      int
 	destinations map[string]Destination
 	transport    http.RoundTripper
+	guard        fetch.Guard
+	secrets      SecretResolver
 	wrap         []func(Pipeline) Pipeline
 	observer     func(context.Context, Execution)
 	workerName   string
@@ -114,7 +120,9 @@ func WithQueue(q Queue) Option {
 }
 
 // WithTransport sets what makes HTTP calls, for tests, proxies, tracing. The default is a
-// transport of the Scheduler's own, without a proxy. The host closes what it passes in.
+// transport of the Scheduler's own, without a proxy, which calls public addresses only
+// ([WithAllowedNetworks]). What the host passes in is the host's: it decides which addresses it calls, and
+// the host closes it. [fetch.NewTransport] makes one that is guarded and can be changed in detail.
 //
 // Tests in a testing/synctest bubble need a transport of their own, as the network is not part of the bubble.
 func WithTransport(rt http.RoundTripper) Option {
@@ -122,6 +130,65 @@ func WithTransport(rt http.RoundTripper) Option {
 		s.transport = rt
 		return nil
 	}
+}
+
+// WithAllowedNetworks opens networks to calls, such as "10.1.0.0/16", or single addresses. By default only
+// public addresses are called, whatever a URL, a name or a redirect says: loopback, private,
+// link-local and all other special networks are closed, metadata services too. Nothing but this option
+// and [WithAllowedHosts] opens them: no Source can. They have no effect beside [WithTransport].
+func WithAllowedNetworks(networks ...string) Option {
+	return func(s *settings) error {
+		var bad faults
+		for _, text := range networks {
+			network, err := netip.ParsePrefix(text)
+			if addr, single := netip.ParseAddr(text); single == nil {
+				network, err = addr.Prefix(addr.BitLen())
+			}
+			if err != nil || network != network.Masked() {
+				bad.field("WithAllowedNetworks", text, "must be a network, such as 10.1.0.0/16, or an address")
+				continue
+			}
+			s.guard.Networks = append(s.guard.Networks, network)
+		}
+		return bad.err()
+	}
+}
+
+// WithAllowedHosts opens hosts to calls by the names that URLs give them, such as "orders.internal", wherever
+// they lead; it is for names that the host program's own network answers for. See [WithAllowedNetworks].
+func WithAllowedHosts(names ...string) Option {
+	return func(s *settings) error {
+		var bad faults
+		for _, name := range names {
+			if _, err := netip.ParseAddr(name); err != nil && (name == "" || strings.ContainsAny(name, "/:@*?#[] ")) {
+				bad.field("WithAllowedHosts", name, "must be the name of a host, without a port")
+				continue
+			}
+			s.guard.Hosts = append(s.guard.Hosts, name)
+		}
+		return bad.err()
+	}
+}
+
+// WithSecrets sets who knows the secrets that Sources refer to: [EnvSecrets], [FileSecrets], or the host's own.
+// Without it a Source that needs one fails with ClassAuth when it is called; a node that only plans
+// needs none.
+func WithSecrets(secrets SecretResolver) Option {
+	return func(s *settings) error {
+		if secrets == nil {
+			return &ValidationError{Field: "WithSecrets", Value: "nil", Rule: "must be a SecretResolver"}
+		}
+		s.secrets = secrets
+		return nil
+	}
+}
+
+// fetcher returns what makes the calls.
+func (s *settings) fetcher() *fetch.Client {
+	if s.transport != nil {
+		return fetch.New(s.transport)
+	}
+	return fetch.NewGuarded(s.guard)
 }
 
 // WithPipeline puts wrap's Pipeline in the place of the default one, which wrap is given and may

@@ -73,6 +73,7 @@ func (e *StageError) Unwrap() error { return e.Err }
 type pipeline struct {
 	client       *fetch.Client
 	destinations map[string]Destination
+	secrets      SecretResolver // nil: there are none
 
 	mu         sync.Mutex
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
@@ -87,8 +88,8 @@ type extractKey struct {
 // maxExtractors bounds the compiled Extracts that are kept. When there are more it starts anew.
 const maxExtractors = 1024
 
-func newPipeline(client *fetch.Client, destinations map[string]Destination) Pipeline {
-	return &pipeline{client: client, destinations: destinations, extractors: map[extractKey]extract.Extractor{}}
+func newPipeline(client *fetch.Client, set *settings) Pipeline {
+	return &pipeline{client: client, destinations: set.destinations, secrets: set.secrets, extractors: map[extractKey]extract.Extractor{}}
 }
 
 // Run implements Pipeline.
@@ -150,7 +151,15 @@ func (c Call) usesKept() bool {
 
 func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
-	response, err := p.client.Do(ctx, httpRequest(call.Source, call.Request))
+	request := httpRequest(call.Source, call.Request)
+	if auth := call.Source.Auth; !auth.none() && !auth.givenBy(call.Request) {
+		secret, err := resolve(ctx, p.secrets, auth.Secret)
+		if err != nil {
+			return nil, err
+		}
+		request.Auth = auth.with(secret)
+	}
+	response, err := p.client.Do(ctx, request)
 	if err != nil {
 		if e, ok := asFetchError(err); ok {
 			result.HTTPStatus = e.Status

@@ -21,8 +21,14 @@ const marketsAnswer = `{"data":[
 	{"id":"bitcoin","price":18717.930,"cap":9007199254740993,"roi":null},
 	{"id":"ether","price":1.0e-7,"cap":12345678901234567890}]}`
 
-// runOnce defines sheet with its schedule "s", executes that and returns the execution when it is over.
+// runOnce is execute with an API on this machine.
 func runOnce(t *testing.T, sheet callsheet.Sheet, opts ...callsheet.Option) callsheet.Execution {
+	t.Helper()
+	return execute(t, sheet, append(opts, callsheet.WithAllowedNetworks("127.0.0.0/8"))...)
+}
+
+// execute defines sheet with its schedule "s", executes that and returns the execution when it is over.
+func execute(t *testing.T, sheet callsheet.Sheet, opts ...callsheet.Option) callsheet.Execution {
 	t.Helper()
 	over := make(chan callsheet.Execution, 1)
 	opts = append(opts, callsheet.WithObserver(func(_ context.Context, e callsheet.Execution) {

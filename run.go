@@ -46,7 +46,7 @@ func (s *scheduler) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer s.node.Store(nil)
-	defer s.fetcher.Close()
+	defer s.client.Close()
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -162,9 +162,9 @@ func New(store Store, opts ...Option) (Scheduler, error) {
 		store:    store,
 		log:      slog.New(carefulHandler{set.logger.Handler()}),
 		crons:    newCronCache(),
-		fetcher:  fetch.New(set.transport),
+		client:   set.fetcher(),
 	}
-	s.pipeline = newPipeline(s.fetcher, set.destinations)
+	s.pipeline = newPipeline(s.client, set)
 	for _, wrap := range set.wrap {
 		if s.pipeline = wrap(s.pipeline); s.pipeline == nil {
 			return nil, &ValidationError{Field: "WithPipeline", Value: "nil", Rule: "must return a Pipeline"}
@@ -180,7 +180,7 @@ type scheduler struct {
 	log      *slog.Logger
 	builtIn  bool // whether queue is the built-in one, which rings in this process only
 	crons    *cronCache
-	fetcher  *fetch.Client
+	client   *fetch.Client
 	pipeline Pipeline
 	// node is what runs while Run does; nil otherwise.
 	node atomic.Pointer[node]

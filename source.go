@@ -20,6 +20,8 @@ type Source struct {
 	BaseURL string `json:"base_url"`
 	// Headers are sent with every call. A Request's header of the same name wins.
 	Headers map[string]string `json:"headers,omitempty"`
+	// Auth proves who calls. Secrets do not belong into Headers: those are kept and shown.
+	Auth Auth `json:"auth,omitzero"`
 	// Timeout bounds one whole HTTP conversation, body included. Zero means 30 seconds.
 	Timeout time.Duration `json:"timeout,omitzero"`
 	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut.

@@ -73,10 +73,21 @@ func (f *faults) meta(m Meta, name string) {
 // placeholderURL stands for a Source's base URL where a Request is checked by itself.
 const placeholderURL = "http://source.invalid"
 
+// placeholderSecret stands for a secret where a Source is checked: its value is nobody's business then.
+const placeholderSecret = "secret"
+
 func checkSource(src Source) error {
 	f := faults{ref: Ref{KindSource, src.ID}}
 	f.meta(src.Meta(), src.Name)
-	f.fetchFaults(fetch.Request{BaseURL: src.BaseURL, Headers: src.Headers, Timeout: src.Timeout, MaxBodyBytes: src.MaxBodyBytes})
+	auth := src.Auth.with("")
+	if src.Auth.Secret != "" {
+		auth = src.Auth.with(placeholderSecret)
+	}
+	f.fetchFaults(fetch.Request{
+		BaseURL: src.BaseURL, Headers: src.Headers, Auth: auth,
+		Timeout: src.Timeout, MaxBodyBytes: src.MaxBodyBytes,
+	})
+	src.Auth.check(&f)
 	return f.err()
 }
 

@@ -19,7 +19,7 @@ func BenchmarkDo(b *testing.B) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		_, _ = w.Write(body)
 	})
-	network := fetch.NewTransport()
+	network := fetch.NewTransport(loopback)
 	b.Cleanup(network.CloseIdleConnections)
 	canned := roundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{

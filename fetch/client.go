@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,15 +18,14 @@ type Client struct {
 	own   *http.Transport // nil if the transport is the host's
 }
 
-// New returns a Client that speaks through transport, or through a [NewTransport] of its own if
-// transport is nil. The transport must end a round trip when the request's context ends, and must leave
-// redirects to the Client.
+// New returns a Client that speaks through transport. The transport must end a round trip when the
+// request's context ends, must leave redirects to the Client, and alone decides which addresses are
+// called. If it is nil the Client is that of [NewGuarded] with the zero Guard.
 func New(transport http.RoundTripper) *Client {
-	c := &Client{}
 	if transport == nil {
-		c.own = NewTransport()
-		transport = c.own
+		return NewGuarded(Guard{})
 	}
+	c := &Client{}
 	c.resty = resty.NewWithClient(&http.Client{Transport: named{transport}, CheckRedirect: checkRedirect}).
 		SetLogger(silence{}).
 		SetDoNotParseResponse(true).
@@ -35,15 +33,22 @@ func New(transport http.RoundTripper) *Client {
 	return c
 }
 
+// NewGuarded returns a Client that speaks through a [NewTransport] of its own.
+func NewGuarded(guard Guard) *Client {
+	transport := NewTransport(guard)
+	c := New(transport)
+	c.own = transport
+	return c
+}
+
 // NewTransport returns the transport a Client uses by default, for hosts that want to change a detail
-// such as the dialer. Whoever calls it closes its idle connections.
+// such as the certificates. Its dialer is the guard. Whoever calls it closes its idle connections.
 //
 // It sets no ResponseHeaderTimeout: [Request.Timeout] bounds the whole conversation, and a report that
 // takes two minutes to begin is a matter of the request and not of the transport.
-func NewTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+func NewTransport(guard Guard) *http.Transport {
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            newDialer(guard).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
@@ -78,10 +83,13 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, conv.broken(ctx, bounded, err)
 	}
 	answer := sent.RawResponse
-	defer answer.Body.Close()
-
+	defer func() { _ = answer.Body.Close() }() // whichever body it has by then
+	packed := unpack(answer, r.MaxBodyBytes)
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		return nil, conv.rejected(answer, cancel)
+	}
+	if packed != nil {
+		return nil, conv.broken(ctx, bounded, packed)
 	}
 	body, err := readAnswer(answer, r)
 	if err != nil {
@@ -89,9 +97,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	}
 	return &Response{
 		Status:  answer.StatusCode,
-		Header:  answer.Header,
-		Body:    body,
-		URL:     maskURL(conv.url),
+		Header:  conv.hideHeader(answer.Header),
+		Body:    conv.hide(body),
+		URL:     conv.shownURL(),
 		Elapsed: time.Since(started),
 	}, nil
 }
@@ -125,20 +133,28 @@ type conversation struct {
 	url      *url.URL // of the hop under way
 	followed []string // the queries of redirects
 	left     bool     // a redirect led to another origin
+	forms    []string // of the secret, in an answer; nil until they are asked for
 }
 
 type conversationKey struct{}
 
 // begin checks r, which has its defaults, and builds all that goes on the wire.
 func begin(r Request) (*conversation, error) {
-	u, err := r.check()
+	r, u, err := r.check()
 	if err != nil {
 		return nil, &Error{Kind: KindRequest, Method: r.Method, URL: maskRaw(r.BaseURL), Err: err}
 	}
 	conv := &conversation{request: r, url: u}
 	conv.header, conv.host = wireHeader(r.Headers)
+	// A part of a packed body cannot be unpacked, and HEAD has none.
+	if r.Method != http.MethodHead && conv.header.Get("Range") == "" && conv.header.Get("Accept-Encoding") == "" {
+		conv.header.Set("Accept-Encoding", acceptEncoding)
+	}
 	return conv, nil
 }
+
+// shownURL is the URL of the hop under way as it may be seen: a redirect may put a secret into the path.
+func (c *conversation) shownURL() string { return c.hideString(maskURL(c.url)) }
 
 // putOnWire is resty's last step before the round trip. It replaces what resty made of the request by
 // what was checked: resty adds an Accept and a User-Agent, guesses a Content-Type, silently drops the

@@ -139,7 +139,7 @@ func TestDo_KeepsNoCookies(t *testing.T) {
 }
 
 func TestDo_IgnoresTheProxyOfTheEnvironment(t *testing.T) {
-	assert.Nil(t, fetch.NewTransport().Proxy)
+	assert.Nil(t, fetch.NewTransport(loopback).Proxy)
 }
 
 func TestDo_IsSilent(t *testing.T) {
@@ -147,7 +147,7 @@ func TestDo_IsSilent(t *testing.T) {
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	os.Stderr = write
-	_, failed := fetch.New(nil).Do(t.Context(), fetch.Request{
+	_, failed := fetch.NewGuarded(loopback).Do(t.Context(), fetch.Request{
 		BaseURL: serveRaw(t, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
 		Headers: map[string]string{"Authorization": "Basic s3cr3t"},
 	})

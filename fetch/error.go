@@ -19,12 +19,13 @@ type Kind string
 const (
 	KindRequest   Kind = "request"   // it cannot be built; nothing was sent
 	KindDNS       Kind = "dns"       // the host's name has no address
+	KindAddress   Kind = "address"   // the host's address is not open to calls: see Guard
 	KindConnect   Kind = "connect"   // no connection: refused, unreachable, not in the dialer's time
 	KindTLS       Kind = "tls"       // no trusted connection: certificate, name, version
 	KindTimeout   Kind = "timeout"   // Request.Timeout or the context's deadline came first
 	KindCancelled Kind = "cancelled" // the caller's context was cancelled
 	KindStatus    Kind = "status"    // a whole answer that is not 2xx
-	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes
+	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes, or packed to less than a 200th
 	KindRedirect  Kind = "redirect"  // a redirect that is not followed
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
 )
@@ -75,7 +76,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // broken is the error of a conversation that ended without a whole answer.
 func (c *conversation) broken(caller, bounded context.Context, err error) *Error {
 	kind, cause := c.explain(caller, bounded, err)
-	return &Error{Kind: kind, Method: c.request.Method, URL: maskURL(c.url), Err: c.discreet(cause)}
+	return &Error{Kind: kind, Method: c.request.Method, URL: c.shownURL(), Err: c.discreet(cause)}
 }
 
 // rejected is the error of a whole answer that is not 2xx.
@@ -83,9 +84,9 @@ func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc
 	return &Error{
 		Kind:       KindStatus,
 		Method:     c.request.Method,
-		URL:        maskURL(c.url),
+		URL:        c.shownURL(),
 		Status:     answer.StatusCode,
-		Header:     answer.Header,
+		Header:     c.hideHeader(answer.Header),
 		RetryAfter: retryAfter(answer.Header, time.Now()),
 		Snippet:    oneLine(c.scrub(readSnippet(answer, cancel)), 200),
 		LeftOrigin: c.left,
@@ -138,6 +139,9 @@ func (e *discreetError) Unwrap() error { return e.err }
 func ownWords(err error) string {
 	if redirect, ok := errors.AsType[*redirectError](err); ok {
 		return redirect.Error()
+	}
+	if closed, ok := errors.AsType[*AddressError](err); ok {
+		return closed.Error()
 	}
 	if large, ok := errors.AsType[*tooLargeError](err); ok {
 		return large.Error()
@@ -197,7 +201,9 @@ func kindOf(err error) Kind {
 	switch {
 	case is[*redirectError](err):
 		return KindRedirect
-	case is[*tooLargeError](err):
+	case is[*AddressError](err):
+		return KindAddress
+	case is[*tooLargeError](err), is[ratioError](err):
 		return KindTooLarge
 	case is[*net.DNSError](err):
 		return KindDNS

@@ -17,7 +17,7 @@ func ExampleClient_Do() {
 	}))
 	defer api.Close()
 
-	client := fetch.New(nil)
+	client := fetch.NewGuarded(fetch.Guard{Hosts: []string{"127.0.0.1"}}) // where the API of the example listens
 	defer client.Close()
 
 	answer, err := client.Do(context.Background(), fetch.Request{
@@ -42,7 +42,7 @@ func ExampleError() {
 	}))
 	defer api.Close()
 
-	client := fetch.New(nil)
+	client := fetch.NewGuarded(fetch.Guard{Hosts: []string{"127.0.0.1"}}) // where the API of the example listens
 	defer client.Close()
 
 	_, err := client.Do(context.Background(), fetch.Request{BaseURL: api.URL})
@@ -60,7 +60,7 @@ func ExampleRequest_Validate() {
 		Headers: map[string]string{"X-Api-Key": "s3cr3t\n"},
 	}.Validate())
 	// Output:
-	// base_url "https://api.example.com" must not contain user info: use an Authorization header
+	// base_url "https://api.example.com" must not contain user info: use Auth
 	// path "//elsewhere.example.com" must be relative to the base URL
 	// headers.X-Api-Key "redacted" must not contain control characters
 }
@@ -77,4 +77,25 @@ func ExampleRequest_URL() {
 	// Output:
 	// https://api.example.com/v1/orders?key=k-42&state=open&page=2
 	// GET https://api.example.com/v1/orders?key=…&state=…&page=…
+}
+
+func ExampleAuth() {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "unknown key "+r.Header.Get("X-Api-Key"), http.StatusUnauthorized)
+	}))
+	defer api.Close()
+
+	client := fetch.NewGuarded(fetch.Guard{Hosts: []string{"127.0.0.1"}})
+	defer client.Close()
+
+	auth := fetch.Auth{Type: fetch.AuthHeader, Name: "X-Api-Key", Secret: "k3y-0f-j4n3"}
+	_, err := client.Do(context.Background(), fetch.Request{BaseURL: api.URL, Auth: auth})
+	var failed *fetch.Error
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Status, failed.Snippet)
+	}
+	fmt.Println(auth)
+	// Output:
+	// 401 unknown key redacted
+	// {header  X-Api-Key redacted}
 }

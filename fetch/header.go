@@ -33,15 +33,25 @@ func wireHeader(headers map[string]string) (header http.Header, host string) {
 				set(name, "close")
 			}
 		case "Accept-Encoding":
-			// Any other value would make net/http hand over the encoded bytes.
+			// Any other is the Client's matter, which must be able to decode what comes.
 			if strings.EqualFold(value, "identity") {
 				set(name, "identity")
 			}
-		case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Keep-Alive",
-			"Proxy-Connection", "Http2-Settings":
 		default:
-			set(name, value)
+			if !neverSent(name) {
+				set(name, value)
+			}
 		}
 	}
 	return header, host
+}
+
+// neverSent says whether a header, in its canonical spelling, frames a message or belongs to the connection.
+func neverSent(name string) bool {
+	switch name {
+	case "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Keep-Alive",
+		"Proxy-Connection", "Http2-Settings":
+		return true
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,8 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// loopback opens what the servers of the tests listen on.
+var loopback = fetch.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}
+
 func newClient(t testing.TB) *fetch.Client {
-	client := fetch.New(nil)
+	client := fetch.NewGuarded(loopback)
 	t.Cleanup(client.Close)
 	return client
 }
@@ -45,7 +49,7 @@ func serveTLS(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 
 // trusting returns a transport that trusts the server's certificate.
 func trusting(t testing.TB, server *httptest.Server) *http.Transport {
-	transport := fetch.NewTransport()
+	transport := fetch.NewTransport(loopback)
 	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
 	transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
 	t.Cleanup(transport.CloseIdleConnections)

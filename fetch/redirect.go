@@ -50,6 +50,9 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 		conv.left = true
 		next.Host = "" // a Location of //host/path would keep the configured one
 		next.Header = http.Header{"User-Agent": {DefaultUserAgent}}
+		if accepted := via[0].Header.Get("Accept-Encoding"); accepted != "" {
+			next.Header.Set("Accept-Encoding", accepted) // the Client's own, or identity
+		}
 	}
 	conv.url = next.URL
 	conv.followed = append(conv.followed, next.URL.RawQuery)

@@ -2,6 +2,8 @@ package fetch
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -29,11 +31,16 @@ type Request struct {
 	Query map[string]string
 
 	// Headers are sent as given, with these exceptions. Host sets the request's host. User-Agent is
-	// DefaultUserAgent unless given. Accept-Encoding other than identity is left to the transport, which
+	// DefaultUserAgent unless given. Accept-Encoding other than identity is left to the Client, which
 	// alone knows what it can decode. Connection goes out only as "close"; the other headers that frame a
 	// message or belong to the connection (Content-Length, Transfer-Encoding, Upgrade, …) do not go out.
 	// No Accept and no Content-Type is made up.
 	Headers map[string]string
+
+	// Auth adds a header or a parameter, which must not be given otherwise. Where an answer repeats its
+	// secret of eight bytes or more, plain, in base64 or in hexadecimal, also escaped for URLs, JSON or HTML, the Response has
+	// "redacted" in its place.
+	Auth Auth
 
 	Body         string
 	Timeout      time.Duration // of the whole conversation, body included; 0 is DefaultTimeout
@@ -63,8 +70,8 @@ func (r Request) String() string {
 	return method + " " + maskURL(u)
 }
 
-// GoString is String, so that %#v shows no secret either.
-func (r Request) GoString() string { return r.String() }
+// Format prints String for every verb: some print the fields of what they are not made for.
+func (r Request) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
 
 // LogValue is String, so that a logged Request shows no secret.
 func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }

@@ -44,9 +44,6 @@ func readAnswer(answer *http.Response, r Request) ([]byte, error) {
 	if answer.Request.Method == http.MethodHead {
 		return nil, nil
 	}
-	if coding := contentCoding(answer); coding != "" && answer.ContentLength != 0 {
-		return nil, fmt.Errorf("the body is encoded as %q, which was not asked for", clip(coding))
-	}
 	if answer.StatusCode == http.StatusPartialContent && answer.Request.Header.Get("Range") == "" {
 		return nil, errors.New("the answer is partial (206), which was not asked for")
 	}
@@ -91,7 +88,7 @@ func readAll(from io.Reader, buffer []byte, limit int64) ([]byte, error) {
 	}
 }
 
-// contentCoding returns how the body is still encoded after the transport took off what it had asked for.
+// contentCoding returns how the body is encoded.
 func contentCoding(answer *http.Response) string {
 	var codings []string
 	for _, line := range answer.Header.Values("Content-Encoding") {

@@ -30,6 +30,11 @@ var harmless = [...]string{
 // of it more than once.
 func (c *conversation) eachSecret(found func(secret string)) {
 	r := c.request
+	for _, secret := range r.Auth.secrets() {
+		for _, encoded := range encodings(secret) {
+			found(encoded)
+		}
+	}
 	form := false
 	for name, value := range r.Headers {
 		if !isHarmless(name) {

@@ -16,7 +16,7 @@ import (
 // a header reads "redacted" unless the header is a well-known harmless one such as Accept, and a URL has no
 // user info and no query values.
 type FaultError struct {
-	Field string // method, base_url, path, headers, headers.<name>, timeout or max_body_bytes
+	Field string // method, base_url, path, query.<name>, headers, headers.<name>, auth.<name>, timeout or max_body_bytes
 	Value string
 	Rule  string
 }
@@ -31,13 +31,16 @@ const (
 
 // Validate returns all faults of r at once, each a [*FaultError], joined; nil if there is none.
 func (r Request) Validate() error {
-	_, err := r.withDefaults().check()
+	_, _, err := r.withDefaults().check()
 	return err
 }
 
-// check validates r, which has its defaults, and returns its URL.
-func (r Request) check() (*url.URL, error) {
-	var faults []error
+// check validates r, which has its defaults, and returns it with what its Auth adds, and its URL.
+func (r Request) check() (Request, *url.URL, error) {
+	faults := r.Auth.faults(r)
+	if faults == nil {
+		r = r.authorized()
+	}
 	if !slices.Contains(methods[:], r.Method) {
 		faults = append(faults, &FaultError{"method", r.Method, "must be one of " + strings.Join(methods[:], ", ")})
 	}
@@ -50,7 +53,7 @@ func (r Request) check() (*url.URL, error) {
 	if r.MaxBodyBytes < 0 {
 		faults = append(faults, &FaultError{"max_body_bytes", strconv.FormatInt(r.MaxBodyBytes, 10), "must not be negative"})
 	}
-	return u, joinFaults(faults)
+	return r, u, joinFaults(faults)
 }
 
 var methods = [...]string{
@@ -78,9 +81,11 @@ func parseBase(base string) (*url.URL, []error) {
 	}
 	switch {
 	case u.User != nil:
-		return fault("must not contain user info: use an Authorization header")
+		return fault("must not contain user info: use Auth")
 	case strings.Contains(base, "#"):
 		return fault("must not contain a fragment")
+	case oldAddress(u.Hostname()):
+		return fault("must have a host that is a name, or an address in full, such as 192.0.2.1")
 	case !validPort(u.Port()):
 		return fault("must have a port from 1 to 65535")
 	case !validEscapes(u.RawQuery):

@@ -17,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -81,6 +82,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 
 	out := newPrinter(stdout, sheet)
 	sched, err := callsheet.New(store,
+		callsheet.WithAllowedHosts(hostsOf(sheet)...),
 		callsheet.WithDestination("files", files),
 		callsheet.WithObserver(out.execution),
 		callsheet.WithDrainTimeout(5*time.Second),
@@ -102,6 +104,18 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	return out.summary(context.WithoutCancel(ctx), sched, sheet, f)
+}
+
+// hostsOf returns the hosts that sheet calls: who starts the program may well mean this very machine. A
+// service opens the networks that it knows; its Sources may come from people who should not.
+func hostsOf(sheet callsheet.Sheet) []string {
+	var hosts []string
+	for _, source := range sheet.Sources {
+		if u, err := url.Parse(source.BaseURL); err == nil && u.Hostname() != "" {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
 }
 
 // runFor runs the scheduler for d, or until ctx ends; zero is for ever.

@@ -47,7 +47,12 @@ func main() {
 // serve runs the service on listener until ctx ends, then lets what is under way finish.
 func serve(ctx context.Context, listener net.Listener, logger *slog.Logger) error {
 	defer listener.Close()
+	host, _, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return err
+	}
 	scheduler, err := callsheet.New(memory.New(),
+		callsheet.WithAllowedHosts(host), // it polls itself, and only public addresses are open by default
 		callsheet.WithLogger(logger),
 		callsheet.WithDrainTimeout(10*time.Second))
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 func TestRoutes(t *testing.T) {
-	scheduler, err := callsheet.New(memory.New())
+	scheduler, err := callsheet.New(memory.New(), callsheet.WithAllowedNetworks("127.0.0.0/8"))
 	require.NoError(t, err)
 	server := httptest.NewServer(routes(scheduler))
 	defer server.Close()

@@ -117,6 +117,7 @@ func runNode(c nodeConfig) (err error) {
 		callsheet.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))),
 		callsheet.WithPipeline(func(next callsheet.Pipeline) callsheet.Pipeline { return &signing{next, c.Poison} }),
 		callsheet.WithWorkerName(fmt.Sprintf("%s-%d", c.Name, os.Getpid())),
+		callsheet.WithAllowedNetworks("127.0.0.1"), // where the API listens
 	}
 	if c.Lease > 0 {
 		opts = append(opts, callsheet.WithLease(c.Lease))

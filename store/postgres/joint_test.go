@@ -62,7 +62,7 @@ func joined(t *testing.T, s *spy, open func(pool *pgxpool.Pool) (*postgres.Store
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	require.NoError(t, destination.Migrate(t.Context()))
 	s.Destination = destination
-	sched, err := callsheet.New(store, callsheet.WithDestination("pg", s))
+	sched, err := callsheet.New(store, callsheet.WithDestination("pg", s), callsheet.WithAllowedNetworks("127.0.0.0/8"))
 	require.NoError(t, err)
 	require.NoError(t, sched.Define(t.Context(), callsheet.Sheet{
 		Sources:    []callsheet.Source{{ID: "api", BaseURL: api.URL}},

@@ -145,7 +145,7 @@ func joinedR(t *testing.T, s *spy, maxConns int32, opts []destpostgres.Option, m
 	if len(opts) == 0 {
 		require.NoError(t, s.Destination.Migrate(t.Context()))
 	}
-	sched, err := callsheet.New(store, append(more, callsheet.WithDestination("pg", s))...)
+	sched, err := callsheet.New(store, append(more, callsheet.WithDestination("pg", s), callsheet.WithAllowedNetworks("127.0.0.1"))...)
 	require.NoError(t, err)
 	require.NoError(t, sched.Define(t.Context(), callsheet.Sheet{
 		Sources:    []callsheet.Source{{ID: "api", BaseURL: api.URL}},

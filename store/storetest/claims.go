@@ -121,6 +121,7 @@ func claimIsSnapshot(t *trial) {
 	sheet.Schedules[0].Labels["team"] = "other"
 	t.defines(sheet)
 	require.Equal(t, newSource("api").Headers, call.Source.Headers)
+	require.Equal(t, newSource("api").Auth, call.Source.Auth)
 	require.Equal(t, newRequest("get").Path, call.Request.Path)
 	require.Equal(t, newExtract("rows").Fields, call.Extract.Fields)
 	require.Equal(t, newDelivery("out").Target, call.Delivery.Target)

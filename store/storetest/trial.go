@@ -287,6 +287,7 @@ func newSource(id string) callsheet.Source {
 	return callsheet.Source{
 		ID: id, Name: "an API", Labels: map[string]string{"team": "data"},
 		BaseURL: "https://api.example.com", Headers: map[string]string{"Accept": "application/json"},
+		Auth:    callsheet.Auth{Type: callsheet.AuthHeader, Name: "X-Api-Key", Secret: "api-key"},
 		Timeout: 20 * time.Second, MaxBodyBytes: 1 << 20,
 	}
 }
