@@ -48,7 +48,7 @@ func newAttempt(p *pipeline, call Call) *attempt {
 	if a.progress.Pages > 0 {
 		a.report(a.progress)
 	}
-	a.result.Records, a.result.Rejected, a.result.Bytes = a.progress.Records, a.progress.Rejected, a.progress.Bytes
+	a.result.Records, a.result.Rejected = a.progress.Records, a.progress.Rejected
 	return a
 }
 
@@ -98,7 +98,6 @@ func (a *attempt) run(ctx context.Context) error {
 			return nil
 		}
 		if a.call.Extract == nil && a.call.Delivery == nil && a.pages() == nil && a.cursor() == nil {
-			a.result.Bytes = int64(len(answer.Body))
 			a.report(a.progress)
 			return nil
 		}
@@ -135,7 +134,7 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	switch {
 	case a.kept != nil:
 		a.result.HTTPStatus, a.result.FromKept = a.kept.Status, true
-		a.result.Bytes = a.progress.Bytes + int64(len(a.kept.Body))
+		a.result.Bytes += int64(len(a.kept.Body))
 		return a.kept, nil
 	case a.call.Execution.AnswerOf != "":
 		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", a.call.Execution.AnswerOf)}
@@ -149,7 +148,7 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.result.Bytes = a.progress.Bytes + int64(len(response.Body))
+	a.result.Bytes += int64(len(response.Body))
 	answer := &Answer{
 		ExecutionID: a.call.Execution.ID, Fence: a.call.Execution.Fence, FetchedAt: now(),
 		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
