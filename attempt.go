@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
@@ -216,12 +217,13 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 		return a.fetch(ctx, a.call, h, &a.result)
 	}
 	var known Validators
-	key := validatorsKey(a.call, h)
-	if v := a.call.Schedule.Validators; v != nil && v.Key == key {
+	key := sync.OnceValue(func() string { return validatorsKey(a.call, h) })
+	asked := h
+	if v := a.call.Schedule.Validators; v != nil && v.Key == key() {
 		known = *v
-		h = known.onCondition(h)
+		asked = known.onCondition(h)
 	}
-	response, err := a.fetch(ctx, a.call, h, &a.result)
+	response, err := a.fetch(ctx, a.call, asked, &a.result)
 	if err != nil {
 		return nil, err
 	}
@@ -229,9 +231,9 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 		a.progress.Unchanged = true
 		return response, nil
 	}
-	a.progress.Validators = newValidators(key, a.call.Request, response)
-	if v := a.progress.Validators; v != nil && v.Hash != "" && v.Hash == known.Hash {
-		a.progress.Unchanged = true
+	if v := newValidators(a.call.Request, response); v != nil {
+		v.Key = key()
+		a.progress.Validators, a.progress.Unchanged = v, v.Hash != "" && v.Hash == known.Hash
 	}
 	return response, nil
 }
