@@ -2,6 +2,8 @@ package callsheet
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,13 +21,15 @@ type attempt struct {
 	call     Call
 	kept     *Answer  // the answer to begin with; nil: it is fetched
 	progress Progress // before the page that is worked on
+	of       string   // the hash of the request that the pages are of
+	broken   error    // why the attempt cannot begin
 	result   Result
 }
 
 // newAttempt finds out where to begin: after the pages that are known to be delivered, with the answer that is kept, if
 // that is of the page after them.
 func newAttempt(p *pipeline, call Call) *attempt {
-	a := &attempt{pipeline: p, call: call}
+	a := &attempt{pipeline: p, call: call, of: call.pagesOf()}
 	if call.Execution.Progress != nil {
 		a.progress = *call.Execution.Progress
 	}
@@ -39,12 +43,18 @@ func newAttempt(p *pipeline, call Call) *attempt {
 		if kept.Progress != nil {
 			a.progress = *kept.Progress
 		}
-		if call.usesKept() {
+		if a.progress.Omitted {
+			a.progress.Omitted, a.progress.Doubtful = false, true
+		} else if call.usesKept() {
 			a.kept = kept
 		}
 	}
-	if a.kept == nil && a.progress.Pages == 0 {
+	switch {
+	case a.kept == nil && a.progress.Pages == 0:
 		a.begin()
+	case a.progress.Of != "" && a.progress.Of != a.of:
+		// To begin anew would not do: a Destination knows the pages that it has by their place.
+		a.broken = &ClassifiedError{ClassPermanent, fmt.Errorf("the request was edited after %d pages; execute the schedule for what it asks for now", a.progress.Pages)}
 	}
 	if a.progress.Pages > 0 {
 		a.report(a.progress)
@@ -62,14 +72,31 @@ func (c Call) usesKept() bool {
 
 // begin sets what the first page is asked with.
 func (a *attempt) begin() {
-	a.progress = Progress{}
+	a.progress = Progress{Doubtful: a.progress.Doubtful}
 	if a.call.Request.Pages != nil {
-		a.progress.Next = a.call.Request.Pages.first()
+		a.progress.Next, a.progress.Of = a.call.Request.Pages.first(), a.of
 	}
-	if a.call.Request.Cursor != nil && a.call.Schedule.Cursor != nil {
-		a.progress.Since = *a.call.Schedule.Cursor
-		a.progress.Cursor = a.progress.Since.Value
+	since := &a.progress.Since
+	if a.call.Schedule.Cursor != nil {
+		*since = *a.call.Schedule.Cursor
 	}
+	of := a.call.Request.cursorOf()
+	if of == "" || since.Of != "" && since.Of != of {
+		since.Value = "" // it belongs to another
+	}
+	since.Of = of
+	a.progress.Cursor = since.Value
+}
+
+// pagesOf is the hash of what pages belong to; "" where there are none.
+func (c Call) pagesOf() string {
+	r := c.Request
+	if r.Pages == nil {
+		return ""
+	}
+	pages, _ := json.Marshal(r.Pages) // of texts and numbers, which cannot fail
+	query, _ := json.Marshal(r.Query)
+	return hashOf("pages", c.Source.BaseURL, r.Source, r.Method, r.Path, string(query), r.Body, string(pages))
 }
 
 // pages is how the answer comes in pages; nil: it does not.
@@ -89,6 +116,9 @@ func (a *attempt) cursor() *Cursor {
 }
 
 func (a *attempt) run(ctx context.Context) error {
+	if a.broken != nil {
+		return &StageError{StageFetch, a.broken}
+	}
 	for {
 		answer, err := a.answer(ctx)
 		if err != nil {
@@ -107,7 +137,11 @@ func (a *attempt) run(ctx context.Context) error {
 			return &StageError{StageExtract, err}
 		}
 		if a.call.Delivery != nil {
-			if err := a.deliver(ctx, records, !more); err != nil {
+			err := a.omit(ctx, answer)
+			if err == nil {
+				err = a.deliver(ctx, records, !more)
+			}
+			if err != nil {
 				return &StageError{StageDeliver, err}
 			}
 		}
@@ -135,7 +169,6 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	switch {
 	case a.kept != nil:
 		a.result.HTTPStatus, a.result.FromKept = a.kept.Status, true
-		a.result.Bytes += int64(len(a.kept.Body))
 		return a.kept, nil
 	case a.call.Execution.AnswerOf != "":
 		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", a.call.Execution.AnswerOf)}
@@ -168,6 +201,18 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	return answer, err
 }
 
+// omit notes that an answer that is too large to be kept is about to be delivered, where that matters.
+func (a *attempt) omit(ctx context.Context, answer *Answer) error {
+	if a.call.Keep == nil || answer.Progress == nil || len(answer.Body) <= MaxAnswerBytes {
+		return nil
+	}
+	note := *answer
+	progress := *answer.Progress
+	progress.Omitted = true
+	note.Body, note.Progress = nil, &progress
+	return a.call.Keep(ctx, note)
+}
+
 // request puts together what the next page is asked for by.
 func (a *attempt) request() (fetch.Request, error) {
 	r := a.call.Request
@@ -184,7 +229,7 @@ func (a *attempt) request() (fetch.Request, error) {
 		r.Query = r.Pages.apply(r.Query, a.progress.Next)
 	}
 	h := httpRequest(a.call.Source, r)
-	if a.progress.Next.URL != "" {
+	if r.Pages != nil && a.progress.Next.URL != "" {
 		return a.followed(h)
 	}
 	return h, nil
@@ -192,17 +237,17 @@ func (a *attempt) request() (fetch.Request, error) {
 
 // followed returns h for the URL of the next page, which has a query of its own.
 func (a *attempt) followed(h fetch.Request) (fetch.Request, error) {
-	u, err := url.Parse(a.progress.Next.URL)
+	source, err := url.Parse(a.call.Source.BaseURL)
 	if err != nil {
-		return h, &ClassifiedError{ClassBadResponse, fmt.Errorf("read the link to the next page: %w", err)}
+		return h, err
 	}
-	if auth := a.call.Source.Auth; auth.Type == AuthQuery {
-		// APIs repeat it in their links. It is sent anyway.
-		query := u.Query()
-		if query.Has(auth.Name) {
-			query.Del(auth.Name)
-			u.RawQuery = query.Encode()
-		}
+	link, err := nextURL(source, source, a.progress.Next.URL)
+	if err != nil {
+		return h, badResponse("follow the link to the next page", err)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		return h, badResponse("follow the link to the next page", err)
 	}
 	h.BaseURL, h.Path, h.Query = u.Scheme+"://"+u.Host, u.EscapedPath(), nil
 	if u.RawQuery != "" {
@@ -214,7 +259,14 @@ func (a *attempt) followed(h fetch.Request) (fetch.Request, error) {
 // ask makes the call, on condition where the request has it so, and notes whether the answer is as it was.
 func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, error) {
 	if !a.call.Request.conditional() {
-		return a.fetch(ctx, a.call, h, &a.result)
+		response, err := a.fetch(ctx, a.call, h, &a.result)
+		if err == nil && response.Status == http.StatusNotModified { // to a condition of the request's own
+			if a.progress.Pages > 0 {
+				return nil, badResponse("ask for the next page", errors.New("the answer is 304 Not Modified"))
+			}
+			a.progress.Unchanged = true
+		}
+		return response, err
 	}
 	var known Validators
 	key := sync.OnceValue(func() string { return validatorsKey(a.call, h) })
@@ -266,7 +318,7 @@ func (a *attempt) read(ctx context.Context, answer *Answer) (after Progress, rec
 		if err != nil {
 			return after, nil, false, err
 		}
-		if after.Cursor, err = c.cursorOf(ctx, values, source, after.Cursor); err != nil {
+		if after.Cursor, err = c.furthest(ctx, values, source, after.Cursor); err != nil {
 			return after, nil, false, badResponse("find how far the records go", err)
 		}
 	}
@@ -290,7 +342,8 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 		return false, err
 	}
 	next, more, err := p.next(ctx, fetchedPage{
-		state: a.progress.Next, number: after.Pages, header: answer.Header, body: answer.Body, base: base, source: source, records: records,
+		state: a.progress.Next, number: after.Pages, header: answer.Header, body: answer.Body, base: base, source: source,
+		records: records, counts: a.call.Extract.countsItems(answer.Body),
 	})
 	if err == nil && more {
 		err = p.tooMany(after.Pages)
@@ -298,6 +351,7 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 	if err != nil {
 		return false, badResponse("turn the page", err)
 	}
+	next.URL = a.withoutKey(next.URL)
 	after.Next = next
 	// Two answers without records may well be the same, and a page that is counted is asked for once.
 	again := records > 0 && after.seen(hashOf("page", string(answer.Body)))
@@ -310,7 +364,26 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 	return more, nil
 }
 
+// withoutKey returns a link without the key of the Source, which APIs repeat and which is sent anyway.
+func (a *attempt) withoutKey(link string) string {
+	auth := a.call.Source.Auth
+	if auth.Type != AuthQuery || auth.givenBy(a.call.Request) {
+		return link
+	}
+	u, err := url.Parse(link)
+	if err != nil || !u.Query().Has(auth.Name) {
+		return link
+	}
+	query := u.Query()
+	query.Del(auth.Name)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 func badResponse(doing string, err error) error {
+	if _, ok := errors.AsType[*ClassifiedError](err); ok {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	return &ClassifiedError{ClassBadResponse, fmt.Errorf("%s: %w", doing, err)}
 }
 

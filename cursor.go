@@ -87,13 +87,27 @@ func (c Cursor) layout() string {
 // checkValue reports why value cannot be one of c's.
 func (c Cursor) checkValue(value string) error {
 	var err error
-	switch c.kind() {
-	case CursorTime:
+	switch {
+	case len(value) > maxPlace:
+		return fmt.Errorf("%q… is longer than %d bytes", value[:100], maxPlace)
+	case c.kind() == CursorTime:
 		_, err = c.time(value)
-	case CursorInteger:
+	case c.kind() == CursorInteger:
 		_, err = integer(value)
 	}
 	return err
+}
+
+// maxPlace bounds what says where to go on, of a cursor or a page: it is kept and sent again.
+const maxPlace = 4096
+
+// cursorOf is the hash of what the values of r's cursor mean something to; "" if it has none.
+func (r Request) cursorOf() string {
+	c := r.Cursor
+	if c == nil {
+		return ""
+	}
+	return hashOf("cursor", r.Source, r.Path, c.Path, string(c.kind()), c.Layout)
 }
 
 func (c Cursor) time(value string) (time.Time, error) {
@@ -109,8 +123,12 @@ func (c Cursor) time(value string) (time.Time, error) {
 }
 
 func integer(value string) (*big.Int, error) {
-	n, ok := new(big.Int).SetString(value, 10)
-	if !ok || len(value) > 1000 {
+	var n *big.Int
+	ok := false
+	if len(value) <= maxPlace { // to read a number takes the square of its length
+		n, ok = new(big.Int).SetString(value, 10)
+	}
+	if !ok {
 		return nil, fmt.Errorf("%q is not an integer", cut(value, 100))
 	}
 	return n, nil
@@ -118,11 +136,11 @@ func integer(value string) (*big.Int, error) {
 
 // further returns whichever of two values is further on. An empty one is before all others.
 func (c Cursor) further(a, b string) (string, error) {
-	if c.kind() == CursorToken && b != "" {
-		return b, nil
-	}
 	if err := c.checkValue(b); err != nil {
 		return "", err
+	}
+	if c.kind() == CursorToken {
+		return b, nil
 	}
 	if a == "" || c.checkValue(a) != nil { // the type was edited since
 		return b, nil
@@ -146,7 +164,7 @@ func (c Cursor) further(a, b string) (string, error) {
 
 // asked returns what a request is sent with while the cursor stands at value.
 func (c Cursor) asked(value string) string {
-	if value == "" {
+	if value == "" || c.checkValue(value) != nil {
 		return c.Initial
 	}
 	back := value
@@ -166,6 +184,13 @@ func (c Cursor) asked(value string) string {
 		}
 	}
 	return back
+}
+
+// tellsTimes reports whether a layout can tell two times apart, and what it wrote can be read.
+func tellsTimes(layout string) bool {
+	one, other := time.Date(2001, 2, 3, 16, 5, 6, 0, time.UTC), time.Date(2012, 11, 10, 9, 18, 27, 0, time.UTC)
+	_, err := time.Parse(layout, one.Format(layout))
+	return err == nil && one.Format(layout) != other.Format(layout)
 }
 
 // scalarText returns a text, number or null as text.
@@ -205,6 +230,9 @@ func (c Cursor) check(f *faults, templated bool) {
 	}
 	if c.Layout != "" && c.kind() != CursorTime {
 		f.field("cursor.layout", c.Layout, "must be empty unless the type is time")
+	}
+	if c.Layout != "" && !tellsTimes(c.Layout) {
+		f.field("cursor.layout", c.Layout, "must be a layout of Go's package time, such as 2006-01-02")
 	}
 	if c.Initial != "" {
 		if err := c.checkValue(c.Initial); err != nil {
@@ -253,12 +281,12 @@ func (s *scheduler) setCursor(ctx context.Context, id, value string) (Schedule, 
 	if err := f.err(); err != nil {
 		return sch, err
 	}
-	return s.moveCursor(ctx, id, value)
+	return s.moveCursor(ctx, id, value, request.cursorOf())
 }
 
 // ResetCursor implements Controller.
 func (s *scheduler) ResetCursor(ctx context.Context, id string) (Schedule, error) {
-	sch, err := s.moveCursor(ctx, id, "")
+	sch, err := s.moveCursor(ctx, id, "", "")
 	if err != nil {
 		return Schedule{}, fmt.Errorf("reset the cursor of schedule %q: %w", id, err)
 	}
@@ -266,24 +294,24 @@ func (s *scheduler) ResetCursor(ctx context.Context, id string) (Schedule, error
 	return sch, nil
 }
 
-func (s *scheduler) moveCursor(ctx context.Context, id, value string) (Schedule, error) {
+func (s *scheduler) moveCursor(ctx context.Context, id, value, of string) (Schedule, error) {
 	after, err := s.store.ChangeSchedule(ctx, id, func(sch Schedule, now time.Time) (Decision, error) {
-		st := sch.moved(value, "", now)
+		st := sch.moved(value, of, "", now)
 		st.Validators = nil
 		return Decision{State: st}, nil
 	})
 	return after.Schedule, err
 }
 
-// cursorOf returns how far the records of an answer go, from on.
-func (c Cursor) cursorOf(ctx context.Context, x extract.Extractor, answer extract.Answer, from string) (string, error) {
-	furthest := from
+// furthest returns how far the records of an answer go, from on.
+func (c Cursor) furthest(ctx context.Context, x extract.Extractor, answer extract.Answer, from string) (string, error) {
+	place := from
 	take := func(v any) error {
 		text, err := scalarText(v)
 		if err != nil || text == "" {
 			return err
 		}
-		furthest, err = c.further(furthest, text)
+		place, err = c.further(place, text)
 		return err
 	}
 	if c.kind() == CursorToken {
@@ -295,7 +323,7 @@ func (c Cursor) cursorOf(ctx context.Context, x extract.Extractor, answer extrac
 		if err == nil {
 			err = take(token)
 		}
-		return furthest, err
+		return place, err
 	}
 	found, err := x.Extract(ctx, answer)
 	if err != nil {
@@ -307,7 +335,7 @@ func (c Cursor) cursorOf(ctx context.Context, x extract.Extractor, answer extrac
 			return "", err
 		}
 	}
-	return furthest, nil
+	return place, nil
 }
 
 // cursorField is the name under which a cursor's values are extracted.

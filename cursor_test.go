@@ -39,7 +39,7 @@ func TestCursor_OnlyWhatIsNewIsAskedFor(t *testing.T) {
 		assert.Equal(t, "5", e.Progress.Cursor, "the execution tells how far it went")
 		sch, err := sched.Schedules().Get(t.Context(), "s")
 		require.NoError(t, err)
-		assert.Equal(t, callsheet.CursorState{Value: "5", Version: 1, MovedAt: e.FinishedAt, Execution: e.ID}, *sch.Cursor)
+		assert.Equal(t, callsheet.CursorState{Value: "5", Version: 1, MovedAt: e.FinishedAt, Execution: e.ID, Of: sch.Cursor.Of}, *sch.Cursor)
 
 		l.grow(2)
 		e = reads(t, sched)
@@ -202,6 +202,7 @@ func TestCursor_RefusedWhenDefined(t *testing.T) {
 		"another type":                 {callsheet.Cursor{Path: "$.a", Param: "p", Type: "date"}, []string{"cursor.type"}},
 		"an initial value of no type":  {callsheet.Cursor{Path: "$.a", Param: "p", Type: callsheet.CursorInteger, Initial: "x"}, []string{"cursor.initial"}},
 		"a lookback that fits nothing": {callsheet.Cursor{Path: "$.a", Param: "p", Type: callsheet.CursorString, Lookback: 1, LookbackCount: 1, Layout: "2006"}, []string{"cursor.lookback", "cursor.lookback_count", "cursor.layout"}},
+		"a layout that tells no times": {callsheet.Cursor{Path: "$.a", Param: "p", Layout: "YYYY-MM-DD"}, []string{"cursor.layout"}},
 		"a token's path":               {callsheet.Cursor{Path: "a[", Param: "p", Type: callsheet.CursorToken}, []string{"cursor.path"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,11 @@
 package callsheet
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/callsheet-go/callsheet/extract"
@@ -53,6 +57,25 @@ func (e *Extract) Meta() Meta {
 		Version: &e.Version, CreatedAt: &e.CreatedAt, UpdatedAt: &e.UpdatedAt}
 }
 
+// countsItems reports whether each item of a list in an answer is a record: nothing is left out or unfolded on the way.
+func (e *Extract) countsItems(body []byte) bool {
+	records := ""
+	if e != nil {
+		if e.Format != "" && e.Format != extract.FormatJSON {
+			return e.Records == ""
+		}
+		if e.Language != "" && e.Language != extract.JSONPath {
+			return false
+		}
+		records = e.Records
+	}
+	if records == "" || records == "$" {
+		body = bytes.TrimLeft(body, " \t\r\n\ufeff")
+		return len(body) > 0 && body[0] == '['
+	}
+	return isList(records)
+}
+
 // Mapping returns e as the extract package takes it.
 func (e Extract) Mapping() extract.Mapping {
 	return extract.Mapping{
@@ -69,6 +92,27 @@ type CompileExtract func(m extract.Mapping) (extract.Extractor, error)
 // extractLanguages are the languages of the host's own.
 type extractLanguages map[extract.Language]CompileExtract
 
+// validate returns what is wrong with a mapping. Of one in a language of the host's own, the paths are for the host to judge.
+func (l extractLanguages) validate(m extract.Mapping) error {
+	if l[m.Language] == nil {
+		return m.Validate()
+	}
+	_, err := l.compile(m)
+	shape := extract.Mapping{Fields: withoutPaths(m.Fields), BadRecords: m.BadRecords}
+	return errors.Join(append(unjoin(shape.Validate()), unjoin(err)...)...)
+}
+
+func withoutPaths(fields []Field) []Field {
+	fields = slices.Clone(fields)
+	for i := range fields {
+		if fields[i].Path != "" {
+			fields[i].Path = "$"
+		}
+		fields[i].Fields = withoutPaths(fields[i].Fields)
+	}
+	return fields
+}
+
 // compile makes the Extractor of a mapping in whatever language. A panic of the host's is an error.
 func (l extractLanguages) compile(m extract.Mapping) (x extract.Extractor, err error) {
 	own := l[m.Language]
@@ -83,4 +127,11 @@ func (l extractLanguages) compile(m extract.Mapping) (x extract.Extractor, err e
 		err = fmt.Errorf("the extractor of language %q is nil", m.Language)
 	}
 	return x, err
+}
+
+// isList reports whether path is that of one list, or of all its items: $, names, and [*] at the end.
+func isList(path string) bool {
+	path, found := strings.CutPrefix(path, "$")
+	path, _ = strings.CutSuffix(path, "[*]")
+	return found && !strings.ContainsAny(path, "[]*?") && !strings.Contains(path, "..")
 }

@@ -317,6 +317,7 @@ func TestPages_RefusedWhenDefined(t *testing.T) {
 		"a path for nothing":       {callsheet.Pagination{By: callsheet.PageByLink, Path: "$.next"}, []string{"pages.path"}},
 		"no parameter, and more":   {callsheet.Pagination{By: callsheet.PageByNumber, More: "?", Size: -1, MaxPages: -1, Start: &start}, []string{"pages.more", "pages.param", "pages.size", "pages.start", "pages.max_pages"}},
 		"a parameter for nothing":  {callsheet.Pagination{By: callsheet.PageByLink, Param: "page"}, []string{"pages.param"}},
+		"items for nothing":        {callsheet.Pagination{By: callsheet.PageByLink, Items: "$.a"}, []string{"pages.items"}},
 		"a size that is not known": {callsheet.Pagination{By: callsheet.PageByLink, SizeParam: "per_page"}, []string{"pages.size"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ const DefaultMaxPages = 10_000
 // error, a restart, or when a limit of calls is used up.
 //
 // The last page is the one whose answer has no Link, URL or token for the next (or an empty one, or null); with
-// PageByNumber and PageByOffset the one that has no records, or fewer than Size. A page that comes a second time is an error.
+// PageByNumber and PageByOffset the one that has no items, or fewer than Size. A page that comes a second time is an error.
 //
 // A page of the answer must come from the Source's own scheme, host and port: credentials go with it. A link to http where
 // the Source has https is followed by https.
@@ -52,7 +52,11 @@ type Pagination struct {
 	// Param is the parameter of the query that takes token, number or offset. If it is empty, templates have to
 	// use .Page.
 	Param string `json:"param,omitempty"`
-	// Size is how many records a page has, SizeParam the parameter of the query that asks for as many.
+	// Items is what is counted with PageByNumber and PageByOffset: the JSONPath of the items of a page, such as $.orders[*]. It can be
+	// left empty where each item is a record of the Extract.
+	Items string `json:"items,omitempty"`
+	// Size is how many items the API puts on a page: one with fewer is the last. With SizeParam, the parameter of the query that
+	// asks for as many, it is not: an API may give fewer than it is asked for.
 	Size      int    `json:"size,omitempty"`
 	SizeParam string `json:"size_param,omitempty"`
 	// Start is the number of the first page, or the first offset. A nil Start is 1 for PageByNumber, 0 for PageByOffset.
@@ -113,6 +117,7 @@ type fetchedPage struct {
 	base    *url.URL // what a relative link is relative to
 	source  *url.URL // whose origin the next page must have
 	records int      // with those that were set aside
+	counts  bool     // whether each item is a record
 }
 
 // next returns what the page after page is asked for by, and whether there is one.
@@ -120,12 +125,8 @@ func (p Pagination) next(ctx context.Context, page fetchedPage) (PageState, bool
 	if p.MaxPages > 0 && page.number >= p.MaxPages {
 		return PageState{}, false, nil
 	}
-	st := PageState{Number: page.state.Number + 1, Offset: page.state.Offset + page.records}
-	if p.Size > 0 {
-		st.Offset = page.state.Offset + p.Size
-	}
 	var doc extract.Document
-	if p.Path != "" || p.More != "" {
+	if p.Path != "" || p.More != "" || p.Items != "" {
 		var err error
 		if doc, err = extract.Parse(page.body); err != nil {
 			return PageState{}, false, fmt.Errorf("find the next page: %w", err)
@@ -142,6 +143,7 @@ func (p Pagination) next(ctx context.Context, page fetchedPage) (PageState, bool
 			return PageState{}, false, nil
 		}
 	}
+	st := PageState{Number: page.state.Number + 1}
 	switch p.By {
 	case PageByLink:
 		st.URL = nextLink(page.header)
@@ -160,11 +162,19 @@ func (p Pagination) next(ctx context.Context, page fetchedPage) (PageState, bool
 			st.Token = text
 		}
 	default:
-		last := page.records == 0 || p.Size > 0 && page.records < p.Size
+		items, err := p.items(ctx, doc, page)
+		if err != nil {
+			return PageState{}, false, err
+		}
+		st.Offset = page.state.Offset + items
+		last := items == 0 || p.SizeParam == "" && items < p.Size
 		return st, !last, nil
 	}
 	if st.URL == "" && st.Token == "" {
 		return PageState{}, false, nil
+	}
+	if len(st.URL)+len(st.Token) > maxPlace {
+		return PageState{}, false, fmt.Errorf("what asks for the next page is longer than %d bytes", maxPlace)
 	}
 	if st.URL != "" {
 		u, err := nextURL(page.base, page.source, st.URL)
@@ -174,6 +184,22 @@ func (p Pagination) next(ctx context.Context, page fetchedPage) (PageState, bool
 		st.URL = u
 	}
 	return st, true, nil
+}
+
+// items is how many items a page has.
+func (p Pagination) items(ctx context.Context, doc extract.Document, page fetchedPage) (int, error) {
+	switch {
+	case p.Items != "":
+		path, err := extract.CompilePath(p.Items)
+		if err != nil {
+			return 0, err
+		}
+		found, err := path.Select(ctx, doc)
+		return len(found), err
+	case !page.counts:
+		return 0, &ClassifiedError{ClassPermanent, errors.New("pages.items must say what is counted: a record of the extract is not an item of the page each")}
+	}
+	return page.records, nil
 }
 
 // tooMany reports whether an execution has to stop although there are more pages.
@@ -324,6 +350,7 @@ func (p Pagination) check(f *faults, templated bool) {
 	}
 	checkPath("path", p.Path)
 	checkPath("more", p.More)
+	checkPath("items", p.Items)
 	inAnswer := p.By == PageByURL || p.By == PageByToken
 	switch {
 	case inAnswer && p.Path == "":
@@ -337,6 +364,9 @@ func (p Pagination) check(f *faults, templated bool) {
 		field("param", "", "must name the query's parameter that takes the %s, unless a template uses .Page", p.By)
 	case !counted && p.By != PageByToken && p.Param != "":
 		field("param", p.Param, "must be empty: the %s has everything", p.By)
+	}
+	if p.Items != "" && !counted {
+		field("items", p.Items, "must be empty unless pages are by number or offset")
 	}
 	if p.Size < 0 {
 		field("size", p.Size, "must not be negative")

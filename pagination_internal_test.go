@@ -1,10 +1,14 @@
 package callsheet
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/callsheet-go/callsheet/extract"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -138,4 +142,47 @@ func TestCursor_Asked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want, tt.cursor.asked(tt.value)) })
 	}
+}
+
+func TestJudge_OnlyWhatCameFurtherIsUnspent(t *testing.T) {
+	now := time.Now()
+	sch := Schedule{RetryDelay: time.Second, MaxRetryDelay: time.Minute}
+	last := Execution{ID: "e", Attempt: 3, MaxAttempts: 3, CreatedAt: now}
+	o := judge(last, sch, Result{Pages: 2}, &ClassifiedError{ClassTransient, errors.New("502")}, now, 0.5)
+	assert.Equal(t, StateFailed, o.State, "a Pipeline that begins anew each time does not come further")
+	assert.Zero(t, o.Pages)
+
+	throttled := Execution{ID: "e", Attempt: 1, MaxAttempts: 3, CreatedAt: now.Add(-25 * time.Hour),
+		Attempts: []Attempt{{StartedAt: now.Add(-25 * time.Hour), Class: ClassThrottled}}}
+	o = judge(throttled, sch, Result{Pages: 40, Progress: &Progress{Pages: 40}}, &ClassifiedError{ClassThrottled, errors.New("429")}, now, 0.5)
+	assert.Equal(t, StatePending, o.State, "it has been throttled for a day, and delivered 40 pages just now")
+	assert.Equal(t, ReasonPartial, o.Reason)
+	assert.Equal(t, time.Second, o.Delay, "the first delay")
+}
+
+func TestCursor_ValuesThatAreTooLong(t *testing.T) {
+	long := strings.Repeat("7", 3<<20) // to read it as a number would take minutes
+	for _, kind := range []CursorType{CursorTime, CursorInteger, CursorString, CursorToken} {
+		_, err := Cursor{Type: kind}.further("", long)
+		assert.ErrorContains(t, err, "is longer than 4096 bytes")
+	}
+	assert.Equal(t, "0", Cursor{Type: CursorInteger, Initial: "0"}.asked("2026-01-01T00:00:00Z"), "the type was edited")
+}
+
+func TestExtract_WhatIsWrongInALanguageOfTheHostsOwn(t *testing.T) {
+	own := extractLanguages{"mine": func(extract.Mapping) (extract.Extractor, error) { return extract.New(extract.Mapping{}) }}
+	err := checkExtract(Extract{ID: "x", Language: "mine", BadRecords: "nonsense", Fields: []Field{{Name: "a", Path: "p"}, {Name: "a", Path: "q"}, {Name: "", Path: "r"}}}, own)
+	assert.Len(t, ValidationErrors(err), 3, "%v", err)
+	assert.NoError(t, checkExtract(Extract{ID: "x", Language: "mine", Fields: []Field{{Name: "a", Path: "no JSONPath"}}}, own))
+}
+
+func TestAttempt_AParameterThatTheRequestGivesStaysInLinks(t *testing.T) {
+	a := &attempt{pipeline: &pipeline{}, call: Call{
+		Source:  Source{ID: "s", BaseURL: "https://api.example", Auth: Auth{Type: AuthQuery, Name: "api_key", Secret: "k"}},
+		Request: Request{ID: "r", Path: "/list", Query: map[string]string{"api_key": "DEMO"}, Pages: &Pagination{By: PageByLink}},
+	}}
+	assert.Equal(t, "https://api.example/list?page=2&api_key=DEMO", a.withoutKey("https://api.example/list?page=2&api_key=DEMO"))
+	a.call.Request.Query = nil
+	assert.Equal(t, "https://api.example/list?page=2", a.withoutKey("https://api.example/list?page=2&api_key=DEMO"))
+	assert.Equal(t, "https://api.example/list?b=2&a=1", a.withoutKey("https://api.example/list?b=2&a=1"), "what has no key stays as it is")
 }

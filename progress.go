@@ -16,6 +16,8 @@ type Progress struct {
 	// Pages have been delivered, each as a Batch of its own; Next is the page to ask for then.
 	Pages int       `json:"pages,omitempty"`
 	Next  PageState `json:"next,omitzero"`
+	// Of is a hash of the request that Next belongs to: another one has other pages.
+	Of string `json:"of,omitempty"`
 	// Records, Rejected and Bytes are those of the pages delivered.
 	Records  int64 `json:"records,omitempty"`
 	Rejected int64 `json:"rejected,omitempty"`
@@ -30,6 +32,12 @@ type Progress struct {
 	// Validators are those of the answer, Unchanged is set if it was that of the last success.
 	Validators *Validators `json:"validators,omitempty"`
 	Unchanged  bool        `json:"unchanged,omitempty"`
+
+	// Omitted is set on what is kept of an answer that was too large to be kept and is about to be delivered. Should its worker
+	// vanish, nobody knows whether it was, and what is fetched in its stead may hold more than a Destination that has it takes. The
+	// execution is Doubtful then: it does not move cursor and validators, so that the next one asks for the same again.
+	Omitted  bool `json:"omitted,omitempty"`
+	Doubtful bool `json:"doubtful,omitempty"`
 }
 
 // maxSeen bounds Progress.Seen: what goes round in a larger circle is ended by the number of pages.
@@ -71,6 +79,9 @@ type CursorState struct {
 	MovedAt time.Time `json:"moved_at,omitzero"`
 	// Execution is the one that moved it; empty: a call of SetCursor or ResetCursor, or an edit.
 	Execution string `json:"execution,omitempty"`
+	// Of is a hash of what the value means something to: the Source, the Request's path, and the cursor's path, type and layout.
+	// To others it is as if there were none.
+	Of string `json:"of,omitempty"`
 }
 
 // Validators are what tells an answer that is as it was: the ETag and Last-Modified of the API (RFC 9110, 8.8), and the hash
@@ -83,20 +94,20 @@ type Validators struct {
 	Hash         string `json:"hash,omitempty"`
 }
 
-// moved returns the state with the cursor at value.
-func (s ScheduleState) moved(value, execution string, now time.Time) ScheduleState {
+// moved returns the state with the cursor at value, which means something to what has the hash of.
+func (s ScheduleState) moved(value, of, execution string, now time.Time) ScheduleState {
 	version := int64(1)
 	if s.Cursor != nil {
 		version = s.Cursor.Version + 1
 	}
-	s.Cursor = &CursorState{Value: value, Version: version, MovedAt: now, Execution: execution}
+	s.Cursor = &CursorState{Value: value, Version: version, MovedAt: now, Execution: execution, Of: of}
 	return s
 }
 
 // progressed returns the state after the success of e: what its Progress says of cursor and validators.
 func (s ScheduleState) progressed(e Execution, now time.Time) ScheduleState {
 	p := e.Progress
-	if p == nil {
+	if p == nil || p.Doubtful {
 		return s
 	}
 	version := int64(0)
@@ -104,7 +115,7 @@ func (s ScheduleState) progressed(e Execution, now time.Time) ScheduleState {
 		version = s.Cursor.Version
 	}
 	if p.Cursor != "" && p.Since.Version == version && p.Cursor != p.Since.Value {
-		s = s.moved(p.Cursor, e.ID, now)
+		s = s.moved(p.Cursor, p.Since.Of, e.ID, now)
 	}
 	if p.Validators != nil && p.Since.Version == version {
 		v := *p.Validators
@@ -113,10 +124,20 @@ func (s ScheduleState) progressed(e Execution, now time.Time) ScheduleState {
 	return s
 }
 
+// uncertain returns the state after e ended in another way than by delivering what it fetched: if it may have delivered
+// something all the same, or delivered what is older, the answer that the validators are of is not the last that was delivered.
+func (s ScheduleState) uncertain(e Execution) ScheduleState {
+	delivered := func(a Attempt) bool { return a.Timings.Deliver > 0 || a.Class == ClassDelivery || a.Class == ClassLostWorker }
+	if e.AnswerOf != "" || e.State != StateSucceeded && slices.ContainsFunc(e.Attempts, delivered) {
+		s.Validators = nil
+	}
+	return s
+}
+
 // forgotten returns the state without cursor and validators: they belong to another request.
 func (s ScheduleState) forgotten(now time.Time) ScheduleState {
 	if s.Cursor != nil {
-		s = s.moved("", "", now)
+		s = s.moved("", "", "", now)
 	}
 	s.Validators = nil
 	return s

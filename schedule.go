@@ -424,7 +424,11 @@ func (s ScheduleState) FailuresReset() ScheduleState {
 func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState {
 	st := s.ScheduleState
 	succeeded, failed := after.State == StateSucceeded, after.State == StateFailed
-	if before.State == after.State || !succeeded && !failed || after.CreatedAt.Before(s.CreatedAt) {
+	if before.State == after.State || !after.State.Final() || after.CreatedAt.Before(s.CreatedAt) {
+		return st
+	}
+	st = st.uncertain(after)
+	if !succeeded && !failed {
 		return st
 	}
 	if succeeded {

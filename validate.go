@@ -108,8 +108,11 @@ func checkRequest(r Request) error {
 	if r.Cursor != nil {
 		r.Cursor.check(&f, r.templated(".Cursor"))
 	}
+	if r.Pages != nil && r.Cursor != nil && r.Pages.MaxPages > 0 {
+		f.field("pages.max_pages", r.Pages.MaxPages, "must be zero beside a cursor, which would pass over the pages that are not asked for")
+	}
 	oneOf(&f, "unchanged", cmp.Or(r.Unchanged, UnchangedSkip), []Unchanged{UnchangedSkip, UnchangedHash, UnchangedDeliver})
-	if r.Unchanged == UnchangedHash && !r.conditional() {
+	if r.Unchanged != "" && r.Unchanged != UnchangedDeliver && !r.conditional() {
 		f.field("unchanged", r.Unchanged, "must be empty unless the method is GET and there are no pages")
 	}
 	return f.err()
@@ -127,7 +130,7 @@ func (f *faults) fetchFaults(r fetch.Request) {
 func checkExtract(x Extract, languages extractLanguages) error {
 	f := faults{ref: Ref{KindExtract, x.ID}}
 	f.meta(x.Meta(), x.Name)
-	_, err := languages.compile(x.Mapping())
+	err := languages.validate(x.Mapping())
 	for _, e := range unjoin(err) {
 		if fault, ok := errors.AsType[*extract.FaultError](e); ok {
 			e = &ValidationError{Ref: f.ref, Field: fault.Field, Value: fault.Value, Rule: fault.Rule}

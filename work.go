@@ -42,7 +42,7 @@ func (n *node) answer(ctx context.Context, id string) {
 		return
 	}
 	if call != nil {
-		call.Keep = func(ctx context.Context, a Answer) error { return n.keep(ctx, *call, a) }
+		call.Keep = n.keep
 		n.attempt(*call, workShare(n.lease)-time.Since(asked))
 	}
 }
@@ -64,17 +64,17 @@ func (n *node) claim(ctx context.Context, ids []string) ([]*Call, error) {
 }
 
 // keep keeps an answer. A Store that cannot is no reason to give up what was fetched: should the delivery
-// fail, the call is made again. With a cursor it is one: what the second call brings beyond the first would be left out by a
-// Destination that has the first, and the cursor would pass over it.
-func (n *node) keep(ctx context.Context, call Call, a Answer) error {
+// fail, the call is made again. Where there are pages, a cursor or validators it is one: what the second call brings beyond
+// the first would be left out by a Destination that has the first, and passed over by what comes after.
+func (n *node) keep(ctx context.Context, a Answer) error {
 	err := guard(func() error { return n.store.Keep(ctx, a) })
 	switch {
 	case errors.Is(err, ErrStaleFence):
 		return ErrLeaseLost
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
-	case err != nil && call.Request.Cursor != nil && call.Delivery != nil:
-		return fmt.Errorf("keep the answer, without which its cursor must not move: %w", err)
+	case err != nil && a.Progress != nil:
+		return fmt.Errorf("keep the answer, which must not be delivered otherwise: %w", err)
 	case err != nil:
 		n.log.WarnContext(ctx, "answer could not be kept", slog.String(keyExecution, a.ExecutionID), slog.Any(keyError, err))
 	}
@@ -148,20 +148,27 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		return o
 	}
 	o.Class, o.Error = Classify(err), err.Error()
-	// An attempt that delivered a page did its work; how many there can be is bounded by the pages.
-	o.Unspent = !o.Class.Spends() || result.Pages > 0 && o.Class.Retryable()
-	wait := retryAfter(err)
+	// An attempt that came further did its work; how many there can be is bounded by the pages.
+	further := result.Progress.pages() > e.Progress.pages()
+	if !further {
+		o.Pages = 0
+	}
+	o.Unspent = !o.Class.Spends() || further && o.Class.Retryable()
+	wait, inARow := retryAfter(err), throttledInARow(e)
+	if further {
+		inARow = 0
+	}
 	switch {
 	case errors.Is(err, ErrStopping):
 		o.State, o.Reason, o.Unspent = StatePending, ReasonHandBack, true
 	case o.Class == ClassCancelled:
 		o.State, o.Reason = StateCancelled, ReasonCancelled
-	case o.Class == ClassThrottled && now.Sub(throttledSince(e, now)) < MaxThrottled:
+	case o.Class == ClassThrottled && (further || now.Sub(throttledSince(e, now)) < MaxThrottled):
 		o.State, o.Reason = StatePending, ReasonThrottled
 		if result.Progress.pages() > 0 {
 			o.Reason = ReasonPartial
 		}
-		o.Delay = max(wait, backoff(sch, throttledInARow(e)+1, random))
+		o.Delay = max(wait, backoff(sch, inARow+1, random))
 	case o.Class == ClassLostWorker && e.LostWorkers+1 >= MaxLostWorkers:
 		o.State, o.Reason = StateFailed, ReasonLost
 	case o.Class == ClassLostWorker:

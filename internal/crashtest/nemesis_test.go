@@ -170,6 +170,7 @@ func (x *nemesis) tormentMachine(t *testing.T, faults []fault) {
 		case crash:
 			x.world.pg.Kill(t)
 			x.world.pg.Restart(t)
+			x.world.vacuum(t)
 		case full:
 			require.NoError(t, fillDisk(x.world.files, f.lasts))
 		}

@@ -43,6 +43,19 @@ type world struct {
 	nodes     []*node
 }
 
+// vacuum does what autovacuum would, which the test server has none of, and which would begin to count anew with every
+// crash: in a long run the dead rows would be most of what there is.
+func (w *world) vacuum(t *testing.T) {
+	t.Helper()
+	for _, database := range []string{w.store, w.warehouse} {
+		conn, err := pgx.Connect(t.Context(), database)
+		require.NoError(t, err)
+		_, err = conn.Exec(t.Context(), "VACUUM (ANALYZE)")
+		require.NoError(t, err)
+		require.NoError(t, conn.Close(t.Context()))
+	}
+}
+
 // newWorld returns a world with nodes that have not been started.
 func newWorld(t *testing.T, nodes int, config nodeConfig) *world {
 	t.Helper()
