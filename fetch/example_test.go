@@ -94,8 +94,8 @@ func ExampleAuth() {
 	if errors.As(err, &failed) {
 		fmt.Println(failed.Status, failed.Snippet)
 	}
-	fmt.Println(auth)
+	fmt.Println(auth.Type, auth.Name, auth.Secret)
 	// Output:
 	// 401 unknown key redacted
-	// {header  X-Api-Key redacted}
+	// header X-Api-Key redacted
 }

@@ -12,11 +12,13 @@ import (
 
 func cloneSource(s callsheet.Source) callsheet.Source {
 	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
+	s.Auth.Scopes, s.Auth.Params = cloneSlice(s.Auth.Scopes), cloneMap(s.Auth.Params)
 	return s
 }
 
 func cloneRequest(r callsheet.Request) callsheet.Request {
 	r.Labels, r.Query, r.Headers = cloneMap(r.Labels), cloneMap(r.Query), cloneMap(r.Headers)
+	r.Form, r.Multipart = cloneMap(r.Form), cloneSlice(r.Multipart)
 	return r
 }
 
