@@ -28,7 +28,7 @@ const (
 	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes, or packed to less than a 200th
 	KindRedirect  Kind = "redirect"  // a redirect that is not followed
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
-	KindHeaders   Kind = "headers"   // the answer's headers are longer than Request.MaxHeaderBytes
+	KindHeaders   Kind = "headers"   // the answer's headers are longer than Request.MaxHeaderBytes, or over HTTP/2 cannot be unpacked
 	KindToken     Kind = "token"     // an answer of AuthOAuth2's token endpoint that holds no token
 )
 

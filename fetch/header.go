@@ -77,9 +77,11 @@ func checkHeaderSize(header http.Header, limit int64) error {
 	return nil
 }
 
-// isHeaders knows the errors of net/http for headers that are larger than its transport takes; they have no type.
+// isHeaders knows the errors of net/http for headers that are larger than its transport takes; they have no type. With
+// HTTP/2 a single one of that size is an error of its compression.
 func isHeaders(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "server response headers exceeded") ||
-		strings.Contains(text, "response header list larger than advertised limit")
+		strings.Contains(text, "response header list larger than advertised limit") ||
+		strings.Contains(text, "COMPRESSION_ERROR")
 }
