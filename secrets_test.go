@@ -238,6 +238,10 @@ func TestAuth_AllFaultsAtOnce(t *testing.T) {
 		{"a header that does not go out", source(callsheet.Auth{Type: callsheet.AuthHeader, Name: "keep-alive", Secret: "a"}), "auth.name"},
 		{"no name of a parameter", source(callsheet.Auth{Type: callsheet.AuthQuery, Secret: "a"}), "auth.name"},
 		{"the same header twice", source(callsheet.Auth{Type: callsheet.AuthBearer, Secret: "a"}, "authorization"), "headers.authorization"},
+		{"a signature", source(callsheet.Auth{Type: callsheet.AuthHMAC, Username: "key-1", Secret: "a", Algorithm: "sha512"}), ""},
+		{"a signature by another algorithm", source(callsheet.Auth{Type: callsheet.AuthHMAC, Secret: "a", Algorithm: "md5"}), "auth.algorithm"},
+		{"an access token", source(callsheet.Auth{Type: callsheet.AuthOAuth2, Secret: "a", TokenURL: "https://login.example/token", ClientID: "jane", Scopes: []string{"a:b"}}), ""},
+		{"an access token from nowhere", source(callsheet.Auth{Type: callsheet.AuthOAuth2, Secret: "a", TokenURL: "https://jane:c4n4ry@login.example"}), "auth.client_id auth.token_url"},
 		{"all at once", source(callsheet.Auth{Type: callsheet.AuthHeader, Username: "c4n4ry", Name: "X Y", Secret: "?"}, "b ad"), "auth.username auth.name headers auth.secret"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
