@@ -317,7 +317,7 @@ func TestSecrets_ThatAreNotThere(t *testing.T) {
 		"an unknown name":      {[]callsheet.Option{fails(callsheet.ErrNoSecret)}, callsheet.ClassAuth, `fetch: secret "github": there is no such secret`},
 		"an empty one":         {[]callsheet.Option{fails(nil)}, callsheet.ClassAuth, `fetch: secret "github": there is no such secret`},
 		"an empty variable":    {[]callsheet.Option{callsheet.WithSecrets(callsheet.EnvSecrets("CALLSHEET_NONE_"))}, callsheet.ClassAuth, `the environment variable CALLSHEET_NONE_GITHUB is empty or not set`},
-		"no file":              {[]callsheet.Option{callsheet.WithSecrets(callsheet.FileSecrets("testdata"))}, callsheet.ClassTransient, `open the folder of secrets`},
+		"no file":              {[]callsheet.Option{callsheet.WithSecrets(callsheet.FileSecrets("no-such-folder"))}, callsheet.ClassTransient, `open the folder of secrets`},
 		"a vault that is down": {[]callsheet.Option{fails(errors.New("vault is sealed"))}, callsheet.ClassTransient, `fetch: secret "github": vault is sealed`},
 	} {
 		t.Run(name, func(t *testing.T) {
