@@ -134,7 +134,7 @@ func behaviours() map[string]behaviour {
 			every(0, c, "400\r\n"+strings.Repeat("x", 1024)+"\r\n")
 		}), kind: fetch.KindTooLarge},
 		"bad-chunk":        {serve: raw(ok200 + "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n"), kind: fetch.KindProtocol},
-		"gzip-bomb":        {serve: packedAs("gzip", gzipped(256<<20)), kind: fetch.KindTooLarge},
+		"gzip-bomb":        {serve: packedAs("gzip", bytes.Repeat(gzipped(1<<20), 256)), kind: fetch.KindTooLarge},
 		"gzip-nested":      {serve: packedAs("gzip, gzip, gzip", gzipped(100)), kind: fetch.KindProtocol},
 		"gzip-truncated":   {serve: packedAs("gzip", gzipped(1000)[:15]), kind: fetch.KindProtocol},
 		"gzip-lie":         {serve: packedAs("gzip", []byte("plain text")), kind: fetch.KindProtocol},
