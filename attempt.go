@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 
 	"github.com/callsheet-go/callsheet/extract"
@@ -94,9 +95,9 @@ func (c Call) pagesOf() string {
 	if r.Pages == nil {
 		return ""
 	}
-	pages, _ := json.Marshal(r.Pages) // of texts and numbers, which cannot fail
-	query, _ := json.Marshal(r.Query)
-	return hashOf("pages", c.Source.BaseURL, r.Source, r.Method, r.Path, string(query), r.Body, string(pages))
+	asked := Request{Source: r.Source, Method: r.Method, Path: r.Path, Query: r.Query, Body: r.Body, Form: r.Form, Multipart: r.Multipart, Pages: r.Pages}
+	text, _ := json.Marshal(asked) // of texts and numbers, which cannot fail
+	return hashOf("pages", c.Source.BaseURL, string(text))
 }
 
 // pages is how the answer comes in pages; nil: it does not.
@@ -229,6 +230,10 @@ func (a *attempt) request() (fetch.Request, error) {
 		r.Query = r.Pages.apply(r.Query, a.progress.Next)
 	}
 	h := httpRequest(a.call.Source, r)
+	h.IdempotencyKey = a.call.Execution.ID
+	if r.Pages != nil {
+		h.IdempotencyKey += "-" + strconv.Itoa(a.progress.Pages+1)
+	}
 	if r.Pages != nil && a.progress.Next.URL != "" {
 		return a.followed(h)
 	}

@@ -69,7 +69,7 @@
 //
 // Only public addresses are called until the host opens more ([WithAllowedNetworks], [WithAllowedHosts]). A Source
 // names the secret with which it is called ([Auth]); its value comes from [WithSecrets] at each call, and is kept nowhere.
-// docs/outbound.md says how far both go.
+// docs/outbound.md says how far both go, docs/requests.md what a call can send.
 //
 // # Testing
 //

@@ -110,11 +110,12 @@ const (
 	ClassThrottled Class = "throttled"
 	// ClassTransient: may pass by itself (5xx, timeouts, broken connections). Repeated.
 	ClassTransient Class = "transient"
-	// ClassPermanent: will not pass by itself (most 4xx, a request that cannot be built, an address that is not open). Not repeated.
+	// ClassPermanent: will not pass by itself (most 4xx, a request that cannot be built, an address that is not open, a
+	// certificate that is not trusted). Not repeated.
 	ClassPermanent Class = "permanent"
-	// ClassAuth: the API refuses the credentials (401, 403, 407). Not repeated.
+	// ClassAuth: the API refuses the credentials (401, 403, 407), or its token endpoint does (4xx). Not repeated.
 	ClassAuth Class = "auth"
-	// ClassBadResponse: the answer is not what the Extract expects. Repeated.
+	// ClassBadResponse: the answer is not what the Extract expects, or has too many headers. Repeated.
 	ClassBadResponse Class = "bad_response"
 	// ClassDelivery: the Destination did not take the records. Repeated.
 	ClassDelivery Class = "delivery"
@@ -204,8 +205,29 @@ func classifyFetch(e *fetch.Error) Class {
 		return ClassPermanent
 	case fetch.KindStatus:
 		return classifyStatus(e.Status, e.RetryAfter)
+	case fetch.KindToken:
+		return classifyToken(e)
+	case fetch.KindHeaders:
+		return ClassBadResponse
+	case fetch.KindTLS:
+		// Another attempt would meet the same certificate; other trouble may be that of a moment.
+		if e.Err != nil && strings.Contains(e.Err.Error(), "certificate") {
+			return ClassPermanent
+		}
 	}
 	return ClassTransient
+}
+
+// classifyToken follows RFC 6749, 5.2: what a token endpoint refuses, it refuses because of the credentials.
+func classifyToken(e *fetch.Error) Class {
+	if e.Status == 0 {
+		return ClassTransient
+	}
+	class := classifyStatus(e.Status, e.RetryAfter)
+	if class == ClassPermanent {
+		return ClassAuth
+	}
+	return class
 }
 
 // classifyStatus follows RFC 9110, section 15, and RFC 6585 for 429.

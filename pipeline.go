@@ -104,12 +104,8 @@ func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
 // fetch makes one call.
 func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
-	if auth := call.Source.Auth; !auth.none() && !auth.givenBy(call.Request) {
-		secret, err := resolve(ctx, p.secrets, auth.Secret)
-		if err != nil {
-			return nil, err
-		}
-		request.Auth = auth.with(secret)
+	if err := p.authorize(ctx, call, &request); err != nil {
+		return nil, err
 	}
 	response, err := p.client.Do(ctx, request)
 	if err != nil {
@@ -127,6 +123,7 @@ func httpRequest(src Source, r Request) fetch.Request {
 	h := fetch.Request{
 		Method: r.Method, BaseURL: src.BaseURL, Path: r.Path, Query: r.Query,
 		Headers: src.Headers, Body: r.Body, Timeout: r.Timeout, MaxBodyBytes: src.MaxBodyBytes,
+		Form: r.Form, Multipart: fetchParts(r.Multipart), IdleTimeout: src.IdleTimeout, MaxHeaderBytes: src.MaxHeaderBytes,
 	}
 	if len(r.Headers) > 0 {
 		h.Headers = mergeHeaders(src.Headers, r.Headers)

@@ -127,7 +127,9 @@ func (s ScheduleState) progressed(e Execution, now time.Time) ScheduleState {
 // uncertain returns the state after e ended in another way than by delivering what it fetched: if it may have delivered
 // something all the same, or delivered what is older, the answer that the validators are of is not the last that was delivered.
 func (s ScheduleState) uncertain(e Execution) ScheduleState {
-	delivered := func(a Attempt) bool { return a.Timings.Deliver > 0 || a.Class == ClassDelivery || a.Class == ClassLostWorker }
+	delivered := func(a Attempt) bool {
+		return a.Timings.Deliver > 0 || a.Class == ClassDelivery || a.Class == ClassLostWorker
+	}
 	if e.AnswerOf != "" || e.State != StateSucceeded && slices.ContainsFunc(e.Attempts, delivered) {
 		s.Validators = nil
 	}

@@ -23,7 +23,13 @@ type Request struct {
 	Query map[string]string `json:"query,omitempty"`
 	// Headers are sent with the call and win over the Source's.
 	Headers map[string]string `json:"headers,omitempty"`
-	Body    string            `json:"body,omitempty"`
+	// Body is sent as it is; if it is JSON, with that Content-Type unless a header gives one. At most one of Body, Form
+	// and Multipart may be given.
+	Body string `json:"body,omitempty"`
+	// Form is sent url-encoded, sorted by name.
+	Form map[string]string `json:"form,omitempty"`
+	// Multipart is sent as multipart/form-data, in this order, and as the same bytes by every attempt.
+	Multipart []Part `json:"multipart,omitempty"`
 	// Timeout bounds one whole HTTP conversation. Zero means the Source's.
 	Timeout time.Duration `json:"timeout,omitzero"`
 

@@ -48,19 +48,37 @@ func formsOf(secret string) map[string]string {
 	}
 }
 
-// An echo is an API that repeats the secret, in the way that the path asks for.
+// accessToken is what the echo's token endpoint gives for the secret.
+const accessToken = "eyJrIjoi4cc3ss.t0k3n_0f-j4n3"
+
+// An echo is an API that repeats the secret and the access token, in the way that the path asks for.
 type echo struct {
 	secret string
 	sent   int
 }
 
 func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/token" {
+		if _, password, _ := r.BasicAuth(); password != url.QueryEscape(e.secret) {
+			return nil, fmt.Errorf("the token endpoint was sent %q", password)
+		}
+		return &http.Response{StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: -1,
+			Header: http.Header{"Content-Type": {"application/json"}},
+			Body:   io.NopCloser(strings.NewReader(`{"access_token":"` + accessToken + `","token_type":"Bearer"}`))}, nil
+	}
+	if r.Header.Get("Authorization") == "Bearer "+accessToken || len(r.Header.Get("X-Signature")) == 64 {
+		e.sent++
+	}
 	if all := fmt.Sprint(r.Header, r.URL); strings.Contains(all, e.secret) || strings.Contains(all, url.QueryEscape(e.secret)) ||
 		strings.Contains(all, base64.StdEncoding.EncodeToString([]byte("jane:"+e.secret))) {
 		e.sent++
 	}
 	how, form, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	form = formsOf(e.secret)[form]
+	if r.Header.Get("Authorization") == "Bearer "+accessToken {
+		form = formsOf(e.secret)[form] + " and " + formsOf(accessToken)[form]
+	} else {
+		form = formsOf(e.secret)[form]
+	}
 	status, body, header := 200, `{"rows":[{"a":`+string(must(json.Marshal("as "+form)))+`}]}`, http.Header{"Content-Type": {"application/json"}}
 	switch how {
 	case "success":
@@ -93,6 +111,8 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 		"bearer": {Type: callsheet.AuthBearer, Secret: "key"},
 		"header": {Type: callsheet.AuthHeader, Name: "X-Api-Key", Secret: "key"},
 		"query":  {Type: callsheet.AuthQuery, Name: "key", Secret: "key"},
+		"hmac":   {Type: callsheet.AuthHMAC, Username: "jane", Secret: "key"},
+		"oauth2": {Type: callsheet.AuthOAuth2, TokenURL: "http://api.example/token", ClientID: "jane", Secret: "key"},
 	}
 	for _, canary := range canaries {
 		t.Run(canary, func(t *testing.T) {
@@ -155,14 +175,15 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 				tell(sched.Monitor(t.Context()))
 				fmt.Fprintln(&seen, delivered.Records("rows"))
 
-				for name, form := range formsOf(canary) {
-					if name == "base64 of more" {
-						form = form[8 : len(form)-8] // what stands there beside the secret is no secret
-					}
-					at := strings.Index(seen.String(), form)
-					if at >= 0 {
-						text := seen.String()
-						t.Errorf("%s: %s is shown in …%s…", name, form, text[max(0, at-200):min(len(text), at+200)])
+				text := seen.String()
+				for _, secret := range []string{canary, accessToken} {
+					for name, form := range formsOf(secret) {
+						if name == "base64 of more" {
+							form = form[8 : len(form)-8] // what stands there beside the secret is no secret
+						}
+						if at := strings.Index(text, form); at >= 0 {
+							t.Errorf("%s: %s is shown in …%s…", name, form, text[max(0, at-200):min(len(text), at+200)])
+						}
 					}
 				}
 			})
@@ -217,6 +238,10 @@ func TestAuth_AllFaultsAtOnce(t *testing.T) {
 		{"a header that does not go out", source(callsheet.Auth{Type: callsheet.AuthHeader, Name: "keep-alive", Secret: "a"}), "auth.name"},
 		{"no name of a parameter", source(callsheet.Auth{Type: callsheet.AuthQuery, Secret: "a"}), "auth.name"},
 		{"the same header twice", source(callsheet.Auth{Type: callsheet.AuthBearer, Secret: "a"}, "authorization"), "headers.authorization"},
+		{"a signature", source(callsheet.Auth{Type: callsheet.AuthHMAC, Username: "key-1", Secret: "a", Algorithm: "sha512"}), ""},
+		{"a signature by another algorithm", source(callsheet.Auth{Type: callsheet.AuthHMAC, Secret: "a", Algorithm: "md5"}), "auth.algorithm"},
+		{"an access token", source(callsheet.Auth{Type: callsheet.AuthOAuth2, Secret: "a", TokenURL: "https://login.example/token", ClientID: "jane", Scopes: []string{"a:b"}}), ""},
+		{"an access token from nowhere", source(callsheet.Auth{Type: callsheet.AuthOAuth2, Secret: "a", TokenURL: "https://jane:c4n4ry@login.example"}), "auth.client_id auth.token_url"},
 		{"all at once", source(callsheet.Auth{Type: callsheet.AuthHeader, Username: "c4n4ry", Name: "X Y", Secret: "?"}, "b ad"), "auth.username auth.name headers auth.secret"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -292,7 +317,7 @@ func TestSecrets_ThatAreNotThere(t *testing.T) {
 		"an unknown name":      {[]callsheet.Option{fails(callsheet.ErrNoSecret)}, callsheet.ClassAuth, `fetch: secret "github": there is no such secret`},
 		"an empty one":         {[]callsheet.Option{fails(nil)}, callsheet.ClassAuth, `fetch: secret "github": there is no such secret`},
 		"an empty variable":    {[]callsheet.Option{callsheet.WithSecrets(callsheet.EnvSecrets("CALLSHEET_NONE_"))}, callsheet.ClassAuth, `the environment variable CALLSHEET_NONE_GITHUB is empty or not set`},
-		"no file":              {[]callsheet.Option{callsheet.WithSecrets(callsheet.FileSecrets("testdata"))}, callsheet.ClassTransient, `open the folder of secrets`},
+		"no file":              {[]callsheet.Option{callsheet.WithSecrets(callsheet.FileSecrets("no-such-folder"))}, callsheet.ClassTransient, `open the folder of secrets`},
 		"a vault that is down": {[]callsheet.Option{fails(errors.New("vault is sealed"))}, callsheet.ClassTransient, `fetch: secret "github": vault is sealed`},
 	} {
 		t.Run(name, func(t *testing.T) {

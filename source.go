@@ -22,11 +22,18 @@ type Source struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// Auth proves who calls. Secrets do not belong into Headers: those are kept and shown.
 	Auth Auth `json:"auth,omitzero"`
+	// TLS is for APIs with a CA of their own, or that ask for a client's certificate.
+	TLS TLS `json:"tls,omitzero"`
 	// Timeout bounds one whole HTTP conversation, body included. Zero means 30 seconds.
 	Timeout time.Duration `json:"timeout,omitzero"`
+	// IdleTimeout bounds how long the body may pause. Zero means 30 seconds; more than the conversation's timeout
+	// means that.
+	IdleTimeout time.Duration `json:"idle_timeout,omitzero"`
 	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut.
 	// Zero means 16 MiB.
 	MaxBodyBytes int64 `json:"max_body_bytes,omitzero"`
+	// MaxHeaderBytes bounds the headers of an answer; more are an error. Zero means 1 MiB, which is the most.
+	MaxHeaderBytes int64 `json:"max_header_bytes,omitzero"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`
@@ -39,8 +46,9 @@ func (s Source) MarshalJSON() ([]byte, error) {
 	type plain Source
 	return json.Marshal(struct {
 		plain
-		Timeout durationText `json:"timeout,omitzero"`
-	}{plain(s), durationText(s.Timeout)})
+		Timeout     durationText `json:"timeout,omitzero"`
+		IdleTimeout durationText `json:"idle_timeout,omitzero"`
+	}{plain(s), durationText(s.Timeout), durationText(s.IdleTimeout)})
 }
 
 // UnmarshalJSON reads durations as text ("30s").
@@ -48,8 +56,9 @@ func (s *Source) UnmarshalJSON(b []byte) error {
 	type plain Source
 	v := struct {
 		*plain
-		Timeout *durationText `json:"timeout"`
-	}{(*plain)(s), (*durationText)(&s.Timeout)}
+		Timeout     *durationText `json:"timeout"`
+		IdleTimeout *durationText `json:"idle_timeout"`
+	}{(*plain)(s), (*durationText)(&s.Timeout), (*durationText)(&s.IdleTimeout)}
 	return json.Unmarshal(b, &v)
 }
 

@@ -87,8 +87,10 @@ func checkSource(src Source) error {
 	f.fetchFaults(fetch.Request{
 		BaseURL: src.BaseURL, Headers: src.Headers, Auth: auth,
 		Timeout: src.Timeout, MaxBodyBytes: src.MaxBodyBytes,
+		TLS: src.TLS.with(src.TLS.CA, src.TLS.Certificate), IdleTimeout: src.IdleTimeout, MaxHeaderBytes: src.MaxHeaderBytes,
 	})
 	src.Auth.check(&f)
+	src.TLS.check(&f)
 	return f.err()
 }
 
@@ -100,7 +102,7 @@ func checkRequest(r Request) error {
 	}
 	f.fetchFaults(fetch.Request{
 		BaseURL: placeholderURL, Method: r.Method, Path: r.Path, Query: r.Query,
-		Headers: r.Headers, Body: r.Body, Timeout: r.Timeout,
+		Headers: r.Headers, Body: r.Body, Timeout: r.Timeout, Form: r.Form, Multipart: fetchParts(r.Multipart),
 	})
 	if r.Pages != nil {
 		r.Pages.check(&f, r.templated(".Page"))

@@ -14,8 +14,9 @@ import (
 
 // A Client holds HTTP conversations on shared connections. It is safe for concurrent use.
 type Client struct {
-	resty *resty.Client
-	own   *http.Transport // nil if the transport is the host's
+	resty      *resty.Client
+	transports *transports
+	tokens     tokens
 }
 
 // New returns a Client that speaks through transport. The transport must end a round trip when the
@@ -25,20 +26,23 @@ func New(transport http.RoundTripper) *Client {
 	if transport == nil {
 		return NewGuarded(Guard{})
 	}
-	c := &Client{}
-	c.resty = resty.NewWithClient(&http.Client{Transport: named{transport}, CheckRedirect: checkRedirect}).
-		SetLogger(silence{}).
-		SetDoNotParseResponse(true).
-		SetPreRequestHook(putOnWire)
-	return c
+	return newClient(&transports{usual: transport})
 }
 
 // NewGuarded returns a Client that speaks through a [NewTransport] of its own.
 func NewGuarded(guard Guard) *Client {
-	transport := NewTransport(guard)
-	c := New(transport)
-	c.own = transport
-	return c
+	own := NewTransport(guard)
+	return newClient(&transports{usual: own, own: own, guard: guard})
+}
+
+func newClient(ways *transports) *Client {
+	return &Client{
+		transports: ways,
+		resty: resty.NewWithClient(&http.Client{Transport: ways, CheckRedirect: checkRedirect}).
+			SetLogger(silence{}).
+			SetDoNotParseResponse(true).
+			SetPreRequestHook(putOnWire),
+	}
 }
 
 // NewTransport returns the transport a Client uses by default, for hosts that want to change a detail
@@ -49,18 +53,20 @@ func NewGuarded(guard Guard) *Client {
 func NewTransport(guard Guard) *http.Transport {
 	return &http.Transport{
 		DialContext:            newDialer(guard).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        baseTLS(),
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           512,
 		MaxIdleConnsPerHost:    64,
-		MaxResponseHeaderBytes: 1 << 20,
+		MaxResponseHeaderBytes: DefaultMaxHeaderBytes,
 		ForceAttemptHTTP2:      true,
 		// Without pings a dead HTTP/2 connection swallows requests until the kernel gives up on it.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }
+
+func baseTLS() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }
 
 // Do sends r once, follows redirects, and returns the whole answer. The error is always an [*Error].
 //
@@ -75,64 +81,67 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, err
 	}
 
-	started := time.Now()
-	bounded, cancel := context.WithTimeoutCause(ctx, r.Timeout, outOfTime(r.Timeout))
+	conv.started = time.Now()
+	limited, cancel := context.WithTimeoutCause(ctx, r.Timeout, outOfTime(r.Timeout))
 	defer cancel()
-
-	sent, err := c.resty.R().
-		SetContext(context.WithValue(bounded, conversationKey{}, conv)).
-		Execute(r.Method, conv.url.String())
-	if err != nil {
-		return nil, conv.broken(ctx, bounded, err)
+	bounded, stop := context.WithCancelCause(limited)
+	defer stop(nil)
+	conv.caller, conv.bounded, conv.stop = ctx, bounded, stop
+	if conv.way, err = c.transports.with(r.TLS); err != nil {
+		return nil, conv.unbuilt(err)
 	}
-	answer := sent.RawResponse
+	if r.Auth.Type == AuthOAuth2 {
+		return c.exchangeWithToken(conv)
+	}
+	return c.exchange(conv)
+}
+
+// exchange sends conv's request, follows redirects, and reads the answer.
+func (c *Client) exchange(conv *conversation) (*Response, error) {
+	sent, err := c.resty.R().
+		SetContext(context.WithValue(conv.bounded, conversationKey{}, conv)).
+		Execute(conv.request.Method, conv.url.String())
+	if err != nil {
+		return nil, conv.broken(err)
+	}
+	answer, r := sent.RawResponse, conv.request
 	defer func() { _ = answer.Body.Close() }() // whichever body it has by then
+	if err := checkHeaderSize(answer.Header, r.MaxHeaderBytes); err != nil {
+		return nil, conv.broken(err)
+	}
 	if unchanged(answer) {
-		return conv.answered(answer, nil, started), nil
+		return conv.answered(answer, nil), nil
+	}
+	if r.IdleTimeout < r.Timeout {
+		answer.Body = newIdleBody(answer.Body, r.IdleTimeout, conv.stop)
 	}
 	packed := unpack(answer, r.MaxBodyBytes)
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return nil, conv.rejected(answer, cancel)
+		return nil, conv.rejected(answer)
 	}
 	if packed != nil {
-		return nil, conv.broken(ctx, bounded, packed)
+		return nil, conv.broken(packed)
 	}
 	body, err := readAnswer(answer, r)
 	if err != nil {
-		return nil, conv.broken(ctx, bounded, err)
+		return nil, conv.broken(err)
 	}
-	return conv.answered(answer, body, started), nil
+	return conv.answered(answer, body), nil
 }
 
-func (c *conversation) answered(answer *http.Response, body []byte, started time.Time) *Response {
+func (c *conversation) answered(answer *http.Response, body []byte) *Response {
 	return &Response{
 		Status:  answer.StatusCode,
 		Header:  c.hideHeader(answer.Header),
 		Body:    c.hide(body),
 		URL:     c.shownURL(),
-		Elapsed: time.Since(started),
+		Elapsed: time.Since(c.started),
 	}
 }
 
-// named is a transport whose answers say what they answer, as net/http's do. A host's may leave that
-// out, and http.Client does not mind; what comes after the redirects does.
-type named struct{ http.RoundTripper }
-
-func (t named) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.RoundTripper.RoundTrip(r)
-	if answer != nil && answer.Request == nil {
-		answer.Request = r
-	}
-	return answer, err
-}
-
-// Close closes the idle connections of a transport that [New] made; a host's transport is left alone.
-// The Client stays usable.
-func (c *Client) Close() {
-	if c.own != nil {
-		c.own.CloseIdleConnections()
-	}
-}
+// Close closes the idle connections of the transports that the Client made; a host's transport is left
+// alone. The Client stays usable.
+func (c *Client) Close() { c.transports.close() }
 
 // A conversation is one Do. It travels in the request's context, so that the hooks of the shared client
 // know which request they serve. Only the goroutine of that Do uses it.
@@ -143,7 +152,15 @@ type conversation struct {
 	url      *url.URL // of the hop under way
 	followed []string // the queries of redirects
 	left     bool     // a redirect led to another origin
-	forms    []string // of the secret, in an answer; nil until they are asked for
+	secrets  []string // of the Auth
+	signed   []string // signatures that were sent
+	forms    []string // of the secrets, in an answer; nil until they are asked for
+
+	way     http.RoundTripper // within the origin; nil for the usual one
+	started time.Time
+	caller  context.Context
+	bounded context.Context         // the caller's, and the end of the conversation's time
+	stop    context.CancelCauseFunc // ends bounded
 }
 
 type conversationKey struct{}
@@ -154,13 +171,23 @@ func begin(r Request) (*conversation, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindRequest, Method: r.Method, URL: maskRaw(r.BaseURL), Err: err}
 	}
-	conv := &conversation{request: r, url: u}
+	conv := &conversation{request: r, url: u, secrets: r.Auth.secrets()}
 	conv.header, conv.host = wireHeader(r.Headers)
 	// A part of a packed body cannot be unpacked, and HEAD has none.
 	if r.Method != http.MethodHead && conv.header.Get("Range") == "" && conv.header.Get("Accept-Encoding") == "" {
 		conv.header.Set("Accept-Encoding", acceptEncoding)
 	}
+	if r.IdempotencyKey != "" && !isRead(r.Method) && conv.header.Get(idempotencyKey) == "" {
+		conv.header.Set(idempotencyKey, r.IdempotencyKey)
+	}
 	return conv, nil
+}
+
+const idempotencyKey = "Idempotency-Key"
+
+// isRead says whether a call by method may be made twice and do no harm, as nothing is to be done at all.
+func isRead(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // shownURL is the URL of the hop under way as it may be seen: a redirect may put a secret into the path.
@@ -184,6 +211,7 @@ func putOnWire(_ *resty.Client, out *http.Request) error {
 		out.Body, _ = out.GetBody()
 		out.ContentLength = int64(len(body))
 	}
+	conv.sign(out)
 	return nil
 }
 

@@ -57,7 +57,7 @@ func TestDo_SendsWhatWasConfigured(t *testing.T) {
 				assert.Equal(t, "1", got.Header.Get("X-One"))
 				assert.Equal(t, "callsheet", got.Header.Get("User-Agent"))
 				assert.NotContains(t, got.Header, "Accept", "no Accept is made up")
-				assert.NotContains(t, got.Header, "Content-Type", "no Content-Type is guessed")
+				assert.Equal(t, body != "", got.Header.Get("Content-Type") == "application/json", "what is JSON is called so")
 			})
 		}
 	}

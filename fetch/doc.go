@@ -14,7 +14,7 @@
 //
 //   - Only a 2xx answer, read to its end, is a success, and a 304 that was asked for. Everything else is an [*Error] whose [Kind]
 //     says what went wrong.
-//   - A conversation ends within its Timeout, body included, and holds at most MaxBodyBytes of
+//   - A conversation ends within its Timeout, body included and, for [AuthOAuth2], the token request, and holds at most MaxBodyBytes of
 //     decompressed body. A body that is cut, broken or too long is an error, never a shorter body. It may
 //     come as gzip, deflate, br or zstd; one of more than a MiB and 200 times what was sent of it is an error, too.
 //   - What was configured for an origin stays there: a redirect to another scheme, host or port, so also
@@ -36,12 +36,12 @@
 // parameters, headers and members are shown, and so are paths, also of redirects: a secret does not belong
 // there. Error.Header, the errors behind Error.Err and a Response are as they came in.
 //
-// The secret of [Auth] is searched for further: in base64 and hexadecimal as well, and, if it has eight bytes
+// The secret of [Auth], and the access token it was exchanged for, is searched for further: in base64 and hexadecimal as well, and, if it has eight bytes
 // or more, also in paths, in Error.Header and in the Response. What cannot be found is a value that a server repeats
 // in part, in other letters or in another encoding, such as base64 of a header or a hash of anything.
 //
-// What it does not do: it does not retry, wait or follow pages; it resolves no secrets; it keeps no cookies;
+// What it does not do: it does not retry, but for one call with a new access token where the old one was refused; it does not wait or follow pages; it resolves no secrets; it keeps no cookies;
 // and it ignores the proxy variables of the environment. A transport that was given to [New] is the host's: it calls what it calls, also what a Guard would not.
-// One attempt can reach a server twice all the same: net/http sends a request without side effects again
-// when the server had closed the idle connection it was put on.
+// One attempt can reach a server twice all the same: net/http sends a request without side effects, or with an
+// Idempotency-Key, again when the server had closed the idle connection it was put on.
 package fetch

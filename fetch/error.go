@@ -28,6 +28,8 @@ const (
 	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes, or packed to less than a 200th
 	KindRedirect  Kind = "redirect"  // a redirect that is not followed
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
+	KindHeaders   Kind = "headers"   // the answer's headers are longer than Request.MaxHeaderBytes, or over HTTP/2 cannot be unpacked
+	KindToken     Kind = "token"     // an answer of AuthOAuth2's token endpoint that holds no token
 )
 
 // An Error is any end of a conversation but a [Response]. Its text repeats nothing secret of the
@@ -37,22 +39,25 @@ type Error struct {
 	Method string
 	URL    string // of the hop that failed, query values masked
 
-	// For KindStatus only.
+	// For KindStatus, and where the token endpoint answered for KindToken.
 	Status     int
 	Header     http.Header   // of the answer
 	RetryAfter time.Duration // what the answer's Retry-After asks for; 0 if nothing, at most 24 h
 	Snippet    string        // the beginning of the body: one line, at most 200 bytes, what was sent redacted
 	LeftOrigin bool          // a redirect led to another origin, which got none of the configured headers
 
-	Err error // the cause; nil for KindStatus
+	Err error // the cause; nil for KindStatus, and for KindToken with a Status
 }
 
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: ", e.Method, e.URL)
-	if e.Kind != KindStatus {
+	if e.Err != nil {
 		fmt.Fprintf(&b, "%s: %s", e.Kind, oneLine(e.Err.Error(), 2000))
 		return b.String()
+	}
+	if e.Kind != KindStatus {
+		fmt.Fprintf(&b, "%s: ", e.Kind)
 	}
 	fmt.Fprintf(&b, "status %d", e.Status)
 	if text := http.StatusText(e.Status); text != "" {
@@ -74,13 +79,18 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // broken is the error of a conversation that ended without a whole answer.
-func (c *conversation) broken(caller, bounded context.Context, err error) *Error {
-	kind, cause := c.explain(caller, bounded, err)
+func (c *conversation) broken(err error) *Error {
+	kind, cause := c.explain(err)
 	return &Error{Kind: kind, Method: c.request.Method, URL: c.shownURL(), Err: c.discreet(cause)}
 }
 
+// unbuilt is the error of a conversation that cannot begin.
+func (c *conversation) unbuilt(err error) *Error {
+	return &Error{Kind: KindRequest, Method: c.request.Method, URL: c.shownURL(), Err: err}
+}
+
 // rejected is the error of a whole answer that is not 2xx.
-func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc) *Error {
+func (c *conversation) rejected(answer *http.Response) *Error {
 	return &Error{
 		Kind:       KindStatus,
 		Method:     c.request.Method,
@@ -88,7 +98,7 @@ func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc
 		Status:     answer.StatusCode,
 		Header:     c.hideHeader(answer.Header),
 		RetryAfter: retryAfter(answer.Header, time.Now()),
-		Snippet:    oneLine(c.scrub(readSnippet(answer, cancel)), 200),
+		Snippet:    oneLine(c.scrub(readSnippet(answer, func() { c.stop(nil) })), 200),
 		LeftOrigin: c.left,
 	}
 }
@@ -149,6 +159,12 @@ func ownWords(err error) string {
 	if late, ok := errors.AsType[outOfTime](err); ok {
 		return late.Error()
 	}
+	if idle, ok := errors.AsType[idleError](err); ok {
+		return idle.Error()
+	}
+	if large, ok := errors.AsType[*headersError](err); ok {
+		return large.Error()
+	}
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		return network.Error()
 	}
@@ -157,12 +173,15 @@ func ownWords(err error) string {
 
 // explain finds the kind and the cause. Contexts come first: once one has ended, every other error is
 // only the way in which the transport noticed.
-func (c *conversation) explain(caller, bounded context.Context, err error) (Kind, error) {
+func (c *conversation) explain(err error) (Kind, error) {
+	caller, bounded := c.caller, c.bounded
 	switch {
 	case errors.Is(caller.Err(), context.Canceled):
 		return KindCancelled, both(context.Canceled, context.Cause(caller))
 	case expired(caller):
 		return KindTimeout, both(context.DeadlineExceeded, context.Cause(caller))
+	case is[idleError](context.Cause(bounded)):
+		return KindTimeout, context.Cause(bounded)
 	case expired(bounded):
 		return KindTimeout, outOfTime(c.request.Timeout)
 	}
@@ -205,6 +224,8 @@ func kindOf(err error) Kind {
 		return KindAddress
 	case is[*tooLargeError](err), is[ratioError](err):
 		return KindTooLarge
+	case is[*headersError](err), isHeaders(err):
+		return KindHeaders
 	case is[*net.DNSError](err):
 		return KindDNS
 	case isTLS(err):

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -54,4 +55,33 @@ func neverSent(name string) bool {
 		return true
 	}
 	return false
+}
+
+type headersError struct{ limit int64 }
+
+func (e *headersError) Error() string {
+	return fmt.Sprintf("the headers are larger than %d bytes", e.limit)
+}
+
+// checkHeaderSize says whether header, with a colon, a blank and a line end for each value, is larger than limit.
+func checkHeaderSize(header http.Header, limit int64) error {
+	var size int64
+	for name, values := range header {
+		for _, value := range values {
+			size += int64(len(name) + len(": ") + len(value) + len("\r\n"))
+		}
+	}
+	if size > limit {
+		return &headersError{limit}
+	}
+	return nil
+}
+
+// isHeaders knows the errors of net/http for headers that are larger than its transport takes; they have no type. With
+// HTTP/2 a single one of that size is an error of its compression.
+func isHeaders(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "server response headers exceeded") ||
+		strings.Contains(text, "response header list larger than advertised limit") ||
+		strings.Contains(text, "COMPRESSION_ERROR")
 }

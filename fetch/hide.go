@@ -17,7 +17,7 @@ import (
 // stand there by chance, and hiding it would change what the API said.
 const shortestHidden = 8
 
-// hide returns body without the secrets of c's Auth, in any of the forms that servers write values in.
+// hide returns body without c's secrets, in any of the forms that servers write values in.
 //
 // Bodies are large and nearly always clean, so that a few searches for literal forms replace the blotter,
 // which reads short texts in every possible way.
@@ -53,7 +53,7 @@ func (c *conversation) hideHeader(header http.Header) http.Header {
 func (c *conversation) hidden() []string {
 	if c.forms == nil {
 		c.forms = []string{}
-		for _, secret := range c.request.Auth.secrets() {
+		for _, secret := range c.secrets {
 			if len(secret) >= shortestHidden {
 				for _, encoded := range encodings(secret) {
 					c.forms = append(c.forms, escapedForms(encoded)...)

@@ -39,6 +39,10 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 		if via[0].Header.Get("Referer") == "" {
 			next.Header.Del("Referer")
 		}
+		if isRead(next.Method) && headerOf(conv.request.Headers, idempotencyKey) == "" {
+			next.Header.Del(idempotencyKey) // 303 made a GET of it
+		}
+		conv.sign(next)
 	} else {
 		// A DELETE needs no body to do harm where nobody meant it to go.
 		if next.Method != http.MethodGet && next.Method != http.MethodHead {

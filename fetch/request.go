@@ -15,9 +15,11 @@ import (
 
 // What a zero field of a [Request] means.
 const (
-	DefaultTimeout      = 30 * time.Second
-	DefaultMaxBodyBytes = 16 << 20
-	DefaultUserAgent    = "callsheet"
+	DefaultTimeout        = 30 * time.Second
+	DefaultIdleTimeout    = 30 * time.Second
+	DefaultMaxBodyBytes   = 16 << 20
+	DefaultMaxHeaderBytes = 1 << 20 // more than that [NewTransport] does not take
+	DefaultUserAgent      = "callsheet"
 )
 
 // A Request is one call, complete: no templates, no references. It prints without its secrets.
@@ -34,7 +36,7 @@ type Request struct {
 	// DefaultUserAgent unless given. Accept-Encoding other than identity is left to the Client, which
 	// alone knows what it can decode. Connection goes out only as "close"; the other headers that frame a
 	// message or belong to the connection (Content-Length, Transfer-Encoding, Upgrade, …) do not go out.
-	// No Accept and no Content-Type is made up.
+	// No Accept is made up. A Body that is JSON has the Content-Type application/json unless one is given.
 	Headers map[string]string
 
 	// Auth adds a header or a parameter, which must not be given otherwise. Where an answer repeats its
@@ -42,9 +44,23 @@ type Request struct {
 	// "redacted" in its place.
 	Auth Auth
 
-	Body         string
-	Timeout      time.Duration // of the whole conversation, body included; 0 is DefaultTimeout
-	MaxBodyBytes int64         // of the answer, decompressed; 0 is DefaultMaxBodyBytes
+	// TLS must be empty where the transport is a host's.
+	TLS TLS
+
+	// IdempotencyKey is sent as Idempotency-Key with every method but GET, HEAD and OPTIONS, unless Headers have
+	// one, so that a server may tell a call that is made again from another one.
+	IdempotencyKey string
+
+	// At most one of Body, Form and Multipart may be given. Form is sent url-encoded, sorted by name, Multipart in its
+	// order as multipart/form-data; both set Content-Type, whatever Headers say, and are the same bytes each time.
+	Body      string
+	Form      map[string]string
+	Multipart []Part
+
+	Timeout        time.Duration // of the whole conversation, body included; 0 is DefaultTimeout
+	IdleTimeout    time.Duration // for which the body may pause; 0 is DefaultIdleTimeout; at most Timeout
+	MaxBodyBytes   int64         // of the answer, decompressed; 0 is DefaultMaxBodyBytes
+	MaxHeaderBytes int64         // of the answer, as HTTP/1 writes them; 0 is DefaultMaxHeaderBytes, which is the most
 }
 
 // URL returns the URL of r: the base with exactly one slash between it and the path, then the query of
@@ -79,7 +95,9 @@ func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
 func (r Request) withDefaults() Request {
 	r.Method = cmp.Or(r.Method, http.MethodGet)
 	r.Timeout = cmp.Or(r.Timeout, DefaultTimeout)
+	r.IdleTimeout = min(cmp.Or(r.IdleTimeout, DefaultIdleTimeout), r.Timeout)
 	r.MaxBodyBytes = cmp.Or(r.MaxBodyBytes, DefaultMaxBodyBytes)
+	r.MaxHeaderBytes = cmp.Or(r.MaxHeaderBytes, DefaultMaxHeaderBytes)
 	return r
 }
 

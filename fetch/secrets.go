@@ -30,10 +30,16 @@ var harmless = [...]string{
 // of it more than once.
 func (c *conversation) eachSecret(found func(secret string)) {
 	r := c.request
-	for _, secret := range r.Auth.secrets() {
+	for _, secret := range c.secrets {
 		for _, encoded := range encodings(secret) {
 			found(encoded)
 		}
+	}
+	for _, signature := range c.signed {
+		found(signature)
+	}
+	for _, value := range r.Auth.Params {
+		found(value)
 	}
 	form := false
 	for name, value := range r.Headers {
@@ -54,7 +60,13 @@ func (c *conversation) eachSecret(found func(secret string)) {
 		eachInQuery(query, found)
 	}
 
-	eachInBody(r.Body, form, found)
+	if len(r.Multipart) == 0 {
+		eachInBody(r.Body, form, found)
+	}
+	for _, part := range r.Multipart {
+		found(part.Value)
+		eachInBody(part.Value, false, found)
+	}
 }
 
 // eachInHeader finds a header's value, what follows the scheme, both halves of Basic, and the parts of

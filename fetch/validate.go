@@ -16,7 +16,7 @@ import (
 // a header reads "redacted" unless the header is a well-known harmless one such as Accept, and a URL has no
 // user info and no query values.
 type FaultError struct {
-	Field string // method, base_url, path, query.<name>, headers, headers.<name>, auth.<name>, timeout or max_body_bytes
+	Field string // of Request, as JSON would name it: base_url, headers.<name>, auth.<name>, multipart[0].name
 	Value string
 	Rule  string
 }
@@ -41,6 +41,12 @@ func (r Request) check() (Request, *url.URL, error) {
 	if faults == nil {
 		r = r.authorized()
 	}
+	if wrong := r.bodyFaults(); wrong == nil {
+		r = r.composed()
+	} else {
+		faults = append(faults, wrong...)
+	}
+	faults = append(faults, r.TLS.faults(r.BaseURL)...)
 	if !slices.Contains(methods[:], r.Method) {
 		faults = append(faults, &FaultError{"method", r.Method, "must be one of " + strings.Join(methods[:], ", ")})
 	}
@@ -49,6 +55,15 @@ func (r Request) check() (Request, *url.URL, error) {
 	faults = append(faults, headerFaults(r.Headers)...)
 	if r.Timeout < 0 {
 		faults = append(faults, &FaultError{"timeout", r.Timeout.String(), "must not be negative"})
+	}
+	if r.IdleTimeout < 0 && r.Timeout >= 0 {
+		faults = append(faults, &FaultError{"idle_timeout", r.IdleTimeout.String(), "must not be negative"})
+	}
+	if r.MaxHeaderBytes < 0 || r.MaxHeaderBytes > DefaultMaxHeaderBytes {
+		faults = append(faults, &FaultError{"max_header_bytes", strconv.FormatInt(r.MaxHeaderBytes, 10), "must be from 0 to 1048576"})
+	}
+	if hasControl(r.IdempotencyKey) {
+		faults = append(faults, &FaultError{"idempotency_key", redacted, ruleControl})
 	}
 	if r.MaxBodyBytes < 0 {
 		faults = append(faults, &FaultError{"max_body_bytes", strconv.FormatInt(r.MaxBodyBytes, 10), "must not be negative"})
@@ -92,6 +107,11 @@ func parseBase(base string) (*url.URL, []error) {
 		return fault(ruleEscapes)
 	}
 	return u, nil
+}
+
+func hasPort(host string) bool {
+	u, err := url.Parse("//" + host)
+	return err != nil || u.Port() != ""
 }
 
 func validPort(port string) bool {
@@ -171,7 +191,11 @@ func headerFaults(headers map[string]string) []error {
 			faults = append(faults, headerFault(name, value, "must be given once: header names do not differ by case"))
 		}
 	}
-	// A map has no order; the same request must give the same message.
+	return sorted(faults)
+}
+
+// sorted orders faults that were found in a map, which has no order: the same request must give the same message.
+func sorted(faults []error) []error {
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return faults
 }

@@ -12,6 +12,7 @@ import (
 
 func cloneSource(s callsheet.Source) callsheet.Source {
 	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
+	s.Auth.Scopes, s.Auth.Params = cloneSlice(s.Auth.Scopes), cloneMap(s.Auth.Params)
 	return s
 }
 
@@ -21,6 +22,7 @@ func cloneRequest(r callsheet.Request) callsheet.Request {
 	if r.Pages != nil {
 		r.Pages.Start = clonePointer(r.Pages.Start)
 	}
+	r.Form, r.Multipart = cloneMap(r.Form), cloneSlice(r.Multipart)
 	return r
 }
 

@@ -287,8 +287,12 @@ func newSource(id string) callsheet.Source {
 	return callsheet.Source{
 		ID: id, Name: "an API", Labels: map[string]string{"team": "data"},
 		BaseURL: "https://api.example.com", Headers: map[string]string{"Accept": "application/json"},
-		Auth:    callsheet.Auth{Type: callsheet.AuthHeader, Name: "X-Api-Key", Secret: "api-key"},
-		Timeout: 20 * time.Second, MaxBodyBytes: 1 << 20,
+		Auth: callsheet.Auth{
+			Type: callsheet.AuthOAuth2, Secret: "api-key", TokenURL: "https://login.example.com/token", ClientID: "jane",
+			Scopes: []string{"rows:read", "rows:list"}, Params: map[string]string{"audience": "api"}, TokenAuthMethod: "client_secret_post",
+		},
+		TLS:     callsheet.TLS{CA: "api-ca", Certificate: "api-certificate", ServerName: "api.internal"},
+		Timeout: 20 * time.Second, IdleTimeout: 5 * time.Second, MaxBodyBytes: 1 << 20, MaxHeaderBytes: 1 << 10,
 	}
 }
 
@@ -296,7 +300,9 @@ func newRequest(id string) callsheet.Request {
 	return callsheet.Request{
 		ID: id, Name: "a call", Labels: map[string]string{"team": "data"}, Source: "api",
 		Method: "POST", Path: "/v1/rows?a=1&a=2", Query: map[string]string{"page": "1", "ø": "☃"},
-		Headers: map[string]string{"X-A": "b"}, Body: "{\"q\":\"'\\\"\"}", Timeout: 10 * time.Second,
+		Headers: map[string]string{"X-A": "b"}, Multipart: []callsheet.Part{
+			{Name: "q", Value: "'\"\r\n☃"}, {Name: "f", Filename: "a.csv", ContentType: "text/csv", Value: "1,2"},
+		}, Timeout: 10 * time.Second,
 	}
 }
 
