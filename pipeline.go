@@ -75,6 +75,8 @@ type pipeline struct {
 	destinations map[string]Destination
 	secrets      SecretResolver // nil: there are none
 
+	templates templates
+
 	mu         sync.Mutex
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
 }
@@ -151,6 +153,10 @@ func (c Call) usesKept() bool {
 
 func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
+	var err error
+	if call.Request, err = p.templates.render(call, "", fetch.TemplatePage{Number: 1}); err != nil {
+		return nil, err
+	}
 	request := httpRequest(call.Source, call.Request)
 	if auth := call.Source.Auth; !auth.none() && !auth.givenBy(call.Request) {
 		secret, err := resolve(ctx, p.secrets, auth.Secret)
@@ -160,13 +166,14 @@ func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch
 		request.Auth = auth.with(secret)
 	}
 	response, err := p.client.Do(ctx, request)
-	if err != nil {
-		if e, ok := asFetchError(err); ok {
-			result.HTTPStatus = e.Status
-		}
+	if err == nil {
+		result.HTTPStatus, result.Bytes = response.Status, int64(len(response.Body))
+	} else if e, ok := asFetchError(err); ok {
+		result.HTTPStatus = e.Status
+	}
+	if err := p.judged(ctx, call, response, err); err != nil {
 		return nil, err
 	}
-	result.HTTPStatus, result.Bytes = response.Status, int64(len(response.Body))
 	return response, nil
 }
 

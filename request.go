@@ -6,6 +6,10 @@ import (
 )
 
 // A Request is one call to a Source: method, path, query, headers and body.
+//
+// Path, the values of Query and Headers, and Body are templates: what stands in double braces is filled in for each
+// call, and escaped for where it stands. docs/templates.md tells what there is. They are compiled, and what is wrong
+// with them told, when the Request is defined.
 type Request struct {
 	// ID is the caller's slug, or a UUIDv7 given by Create when left empty.
 	ID     string            `json:"id"`
@@ -23,6 +27,12 @@ type Request struct {
 	// Headers are sent with the call and win over the Source's.
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"`
+	// Params are what templates know as .Params. A Schedule's of the same name win. Names are of letters, digits
+	// and '_', values have at most 4 KiB; at most 100.
+	Params map[string]string `json:"params,omitempty"`
+	// Rules say which answers are errors, and of which Class, where the status does not tell. They come before the
+	// Source's. At most 50.
+	Rules []AnswerRule `json:"rules,omitempty"`
 	// Timeout bounds one whole HTTP conversation. Zero means the Source's.
 	Timeout time.Duration `json:"timeout,omitzero"`
 

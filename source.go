@@ -27,6 +27,8 @@ type Source struct {
 	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut.
 	// Zero means 16 MiB.
 	MaxBodyBytes int64 `json:"max_body_bytes,omitzero"`
+	// Rules say which answers are errors, and of which Class, where the status does not tell. At most 50.
+	Rules []AnswerRule `json:"rules,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`

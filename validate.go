@@ -88,6 +88,7 @@ func checkSource(src Source) error {
 		Timeout: src.Timeout, MaxBodyBytes: src.MaxBodyBytes,
 	})
 	src.Auth.check(&f)
+	f.checkRules(src.Rules)
 	return f.err()
 }
 
@@ -97,6 +98,9 @@ func checkRequest(r Request) error {
 	if r.Source == "" {
 		f.field("source", r.Source, "must name a source")
 	}
+	f.checkParams(r.Params)
+	f.checkRules(r.Rules)
+	r = f.checkTemplates(r)
 	f.fetchFaults(fetch.Request{
 		BaseURL: placeholderURL, Method: r.Method, Path: r.Path, Query: r.Query,
 		Headers: r.Headers, Body: r.Body, Timeout: r.Timeout,
@@ -149,6 +153,7 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 	if sch.Request == "" {
 		f.field("request", sch.Request, "must name a request")
 	}
+	f.checkParams(sch.Params)
 	if sch.MaxRetries < NoRetries || sch.MaxRetries > 100 {
 		f.field("max_retries", sch.MaxRetries, "must be 0 (for the default of %d) to 100, or %d for none", DefaultMaxRetries, NoRetries)
 	}

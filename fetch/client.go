@@ -101,6 +101,8 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		Body:    conv.hide(body),
 		URL:     conv.shownURL(),
 		Elapsed: time.Since(started),
+
+		conversation: conv,
 	}, nil
 }
 

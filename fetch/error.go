@@ -45,6 +45,9 @@ type Error struct {
 	LeftOrigin bool          // a redirect led to another origin, which got none of the configured headers
 
 	Err error // the cause; nil for KindStatus
+
+	beginning    []byte // of the body, for KindStatus
+	conversation *conversation
 }
 
 func (e *Error) Error() string {
@@ -81,6 +84,7 @@ func (c *conversation) broken(caller, bounded context.Context, err error) *Error
 
 // rejected is the error of a whole answer that is not 2xx.
 func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc) *Error {
+	body, cut := readSnippet(answer, cancel)
 	return &Error{
 		Kind:       KindStatus,
 		Method:     c.request.Method,
@@ -88,8 +92,10 @@ func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc
 		Status:     answer.StatusCode,
 		Header:     c.hideHeader(answer.Header),
 		RetryAfter: retryAfter(answer.Header, time.Now()),
-		Snippet:    oneLine(c.scrub(readSnippet(answer, cancel)), 200),
+		Snippet:    oneLine(c.scrub(body, cut), maxQuote),
 		LeftOrigin: c.left,
+
+		beginning: c.hide([]byte(body)), conversation: c,
 	}
 }
 

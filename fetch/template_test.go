@@ -23,7 +23,7 @@ func templateData() fetch.TemplateData {
 	at := time.Date(2024, 5, 1, 6, 0, 0, 0, time.UTC)
 	return fetch.TemplateData{
 		ScheduledAt: at, Window: fetch.TemplateWindow{Start: at.Add(-6 * time.Hour), End: at}, Cursor: "2024-04-30T23:59:00Z",
-		Labels: map[string]string{"team": "fx"}, Params: map[string]string{"currency": "EUR", "odd": `a/b?c&d="é"`, "empty": "", "two-words": "2w"},
+		Labels: map[string]string{"team": "fx", "on-call": "ann"}, Params: map[string]string{"currency": "EUR", "odd": `a/b?c&d="é"`, "empty": ""},
 		Page:        fetch.TemplatePage{Number: 3, Offset: 200, Size: 100, Token: "t0k"},
 		ExecutionID: "e-1", ScheduleID: "rates", Attempt: 2,
 	}
@@ -79,8 +79,8 @@ func TestTemplate_ValuesAreEscapedForWhereTheyStand(t *testing.T) {
 		{"elsewhere in JSON it is a string of its own", fetch.PlaceJSON, `{"a":` + odd + `}`, `{"a":"a/b?c&d=\"é\""}`},
 		{"numbers and truth are those of JSON", fetch.PlaceJSON, `[{{.Attempt}},{{eq .Attempt 2}},{{1.5}}]`, `[2,true,1.5]`},
 		{"a time is a string of JSON", fetch.PlaceJSON, `{"a":{{.ScheduledAt}}}`, `{"a":"2024-05-01T06:00:00Z"}`},
-		{"a map is an object of JSON", fetch.PlaceJSON, `{"a":{{.Labels}}}`, `{"a":{"team":"fx"}}`},
-		{"json within quotes is JSON in a string", fetch.PlaceJSON, `{"a":"{{json .Labels}}"}`, `{"a":"{\"team\":\"fx\"}"}`},
+		{"a map is an object of JSON", fetch.PlaceJSON, `{"a":{{.Labels}}}`, `{"a":{"on-call":"ann","team":"fx"}}`},
+		{"json within quotes is JSON in a string", fetch.PlaceJSON, `{"a":"{{json .Labels}}"}`, `{"a":"{\"on-call\":\"ann\",\"team\":\"fx\"}"}`},
 		{"a quote that is escaped does not end the string", fetch.PlaceJSON, `{"a":"\"\\\u0041` + odd + `"}`, `{"a":"\"\\\u0041a/b?c&d=\"é\""}`},
 		{"branches of JSON that end alike", fetch.PlaceJSON, `{"a":{{if .Cursor}}"{{.Cursor}}"{{else}}null{{end}},"b":{{.Attempt}}}`, `{"a":"2024-04-30T23:59:00Z","b":2}`},
 		{"a value of a form is a part of a parameter", fetch.PlaceForm, "a=" + odd + "&b=1", "a=a%2Fb%3Fc%26d%3D%22%C3%A9%22&b=1"},

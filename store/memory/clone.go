@@ -12,12 +12,22 @@ import (
 
 func cloneSource(s callsheet.Source) callsheet.Source {
 	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
+	s.Rules = cloneRules(s.Rules)
 	return s
 }
 
 func cloneRequest(r callsheet.Request) callsheet.Request {
 	r.Labels, r.Query, r.Headers = cloneMap(r.Labels), cloneMap(r.Query), cloneMap(r.Headers)
+	r.Params, r.Rules = cloneMap(r.Params), cloneRules(r.Rules)
 	return r
+}
+
+func cloneRules(rules []callsheet.AnswerRule) []callsheet.AnswerRule {
+	rules = cloneSlice(rules)
+	for i := range rules {
+		rules[i].Status, rules[i].Values = cloneSlice(rules[i].Status), cloneSlice(rules[i].Values)
+	}
+	return rules
 }
 
 func cloneExtract(e callsheet.Extract) callsheet.Extract {
@@ -60,7 +70,7 @@ func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
 }
 
 func cloneSchedule(s callsheet.Schedule) callsheet.Schedule {
-	s.Labels = cloneMap(s.Labels)
+	s.Labels, s.Params = cloneMap(s.Labels), cloneMap(s.Params)
 	s.Blackouts = cloneSlice(s.Blackouts)
 	return s
 }

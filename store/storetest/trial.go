@@ -288,6 +288,7 @@ func newSource(id string) callsheet.Source {
 		ID: id, Name: "an API", Labels: map[string]string{"team": "data"},
 		BaseURL: "https://api.example.com", Headers: map[string]string{"Accept": "application/json"},
 		Auth:    callsheet.Auth{Type: callsheet.AuthHeader, Name: "X-Api-Key", Secret: "api-key"},
+		Rules:   []callsheet.AnswerRule{{Status: []int{403}, Path: "$.message", Values: []string{"slow down"}, Class: callsheet.ClassThrottled, Message: "$.why"}},
 		Timeout: 20 * time.Second, MaxBodyBytes: 1 << 20,
 	}
 }
@@ -297,6 +298,7 @@ func newRequest(id string) callsheet.Request {
 		ID: id, Name: "a call", Labels: map[string]string{"team": "data"}, Source: "api",
 		Method: "POST", Path: "/v1/rows?a=1&a=2", Query: map[string]string{"page": "1", "ø": "☃"},
 		Headers: map[string]string{"X-A": "b"}, Body: "{\"q\":\"'\\\"\"}", Timeout: 10 * time.Second,
+		Params: map[string]string{"shop": "berlin"}, Rules: []callsheet.AnswerRule{{Path: "$.error", Class: callsheet.ClassTransient}},
 	}
 }
 
@@ -335,6 +337,7 @@ func newFullSchedule(id string) callsheet.Schedule {
 	s.Overlap, s.Misfire, s.OnResume = callsheet.OverlapQueueOne, callsheet.MisfireAll, callsheet.ResumeMisfire
 	s.MisfireGrace, s.MisfireWindow, s.MisfireLimit = 30*time.Second, 48*time.Hour, 7
 	s.PauseAfterFailures = 5
+	s.Params = map[string]string{"shop": "paris"}
 	return s
 }
 
