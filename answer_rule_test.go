@@ -2,8 +2,11 @@ package callsheet_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,6 +100,54 @@ func TestAnswerRule_TellsWhatAnAnswerIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDocs_StatusesAreOfTheClassesTheyAreSaidToBe(t *testing.T) {
+	page, err := os.ReadFile("docs/rules.md")
+	require.NoError(t, err)
+	row := regexp.MustCompile("(?m)^\\| (.*) \\| `(\\w+)` \\| (after|no|yes)")
+	rows := row.FindAllStringSubmatch(string(page), -1)
+	require.Len(t, rows, 4)
+	statuses := map[string][]fetch.Error{
+		"429; 503 with `Retry-After`": {{Status: 429}, {Status: 503, RetryAfter: time.Second}},
+		"401, 403, 407":               {{Status: 401}, {Status: 403}, {Status: 407}},
+		"408, 425, other 5xx":         {{Status: 408}, {Status: 425}, {Status: 500}, {Status: 503}, {Status: 599}},
+		"any other":                   {{Status: 300}, {Status: 304}, {Status: 400}, {Status: 404}, {Status: 451}},
+	}
+	for _, m := range rows {
+		require.NotEmpty(t, statuses[m[1]], m[1])
+		for _, e := range statuses[m[1]] {
+			e.Kind = fetch.KindStatus
+			class := callsheet.Classify(&e)
+			assert.Equal(t, m[2], string(class), "%d", e.Status)
+			assert.Equal(t, m[3] != "no", class.Retryable(), "%d", e.Status)
+		}
+	}
+}
+
+func TestDocs_DefinitionsOfTemplatesAndRulesAreValid(t *testing.T) {
+	sched, err := callsheet.New(memory.New())
+	require.NoError(t, err)
+	_, err = sched.Sources().Create(t.Context(), callsheet.Source{ID: "shop", BaseURL: "http://api.example"})
+	require.NoError(t, err)
+	block := func(page string, into any) {
+		t.Helper()
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		found := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+		require.Len(t, found, 1)
+		d := json.NewDecoder(strings.NewReader(found[0][1]))
+		d.DisallowUnknownFields()
+		require.NoError(t, d.Decode(into))
+	}
+	var request callsheet.Request
+	block("docs/templates.md", &request)
+	_, err = sched.Requests().Create(t.Context(), request)
+	require.NoError(t, err)
+	var source callsheet.Source
+	block("docs/rules.md", &source)
+	_, err = sched.Sources().Create(t.Context(), source)
+	require.NoError(t, err)
 }
 
 func TestAnswerRule_RetryAfterOfTheStatusIsKept(t *testing.T) {

@@ -175,17 +175,20 @@ func (t *templates) render(call Call, cursor string, page fetch.TemplatePage) (R
 		return r, &ClassifiedError{ClassPermanent, err}
 	}
 	rendered := r.ownFields()
-	var wrong []error
+	var wrong error
 	for _, one := range all {
 		text, err := one.template.Render(data)
-		if err != nil {
-			wrong = append(wrong, templateFault(r, one.field, err))
-			continue
+		switch {
+		case err == nil:
+			one.put(&rendered, text)
+		case wrong == nil:
+			wrong = templateFault(r, one.field, err)
+		default:
+			wrong = fmt.Errorf("%w; %w", wrong, templateFault(r, one.field, err)) // one line, as it is kept
 		}
-		one.put(&rendered, text)
 	}
 	if wrong != nil {
-		return r, &ClassifiedError{ClassPermanent, errors.Join(wrong...)}
+		return r, &ClassifiedError{ClassPermanent, wrong}
 	}
 	return rendered, nil
 }

@@ -215,7 +215,7 @@ func TestRequest_TemplateThatCannotBeRenderedEndsTheExecution(t *testing.T) {
 		want    string
 	}{
 		{"a parameter that nobody gives", callsheet.Request{Query: map[string]string{"a": "{{.Params.nope}}"}, Path: "/{{.Params.up}}"},
-			"fetch: request \"r\": path \"redacted\": line 1, column 4: a value in a path must not be . or ..\n" +
+			"fetch: request \"r\": path \"redacted\": line 1, column 4: a value in a path must not be . or ..; " +
 				"request \"r\": query.a \"redacted\": line 1, column 10: map has no entry for key \"nope\""},
 		{"a value that some servers take for steps up", callsheet.Request{Path: "/{{.Params.steps}}/x"}, "must not contain . or .. segments"},
 		{"a header with a line of its own", callsheet.Request{Headers: map[string]string{"X-A": "{{.Params.line}}"}}, "a value in a header must not contain control characters"},

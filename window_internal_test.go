@@ -8,6 +8,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Where one window ends the next begins, whatever the clocks do.
+func TestSchedule_WindowsAdjoin(t *testing.T) {
+	for _, s := range []Schedule{
+		{Type: TypeCron, Cron: "*/20 * * * *", Zone: "Europe/Berlin"},
+		{Type: TypeCron, Cron: "30 * * * *", Zone: "Australia/Lord_Howe"}, // half an hour
+		{Type: TypeCron, Cron: "30 2 * * *", Zone: "America/New_York"},
+		{Type: TypeCron, Cron: "15 1-3 * * 0", Zone: "Europe/Berlin"},
+		{Type: TypeCron, Cron: "0 0 29 2 *", Zone: "UTC"},
+		{Type: TypeInterval, Every: 37 * time.Minute},
+	} {
+		times, err := s.timing(parseCron)
+		require.NoError(t, err)
+		for _, begin := range []time.Time{time.Date(2024, 3, 5, 0, 0, 0, 0, time.UTC), time.Date(2024, 3, 28, 0, 0, 0, 0, time.UTC),
+			time.Date(2024, 10, 2, 0, 0, 0, 0, time.UTC), time.Date(2024, 10, 24, 0, 0, 0, 0, time.UTC)} {
+			before := times.Next(begin)
+			for range 300 {
+				at := times.Next(before)
+				if at.IsZero() {
+					break
+				}
+				start, err := s.windowStart(at)
+				require.NoError(t, err)
+				require.True(t, start.Equal(before), "%s in %s: the window of %s begins at %s and not at %s", s.Cron, s.Zone, at, start, before)
+				before = at
+			}
+		}
+	}
+}
+
 func TestSchedule_WindowStart(t *testing.T) {
 	utc := func(text string) time.Time {
 		at, err := time.Parse("2006-01-02 15:04:05", text)

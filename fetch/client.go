@@ -102,7 +102,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		URL:     conv.shownURL(),
 		Elapsed: time.Since(started),
 
-		conversation: conv,
+		scrub: conv.scrub,
 	}, nil
 }
 

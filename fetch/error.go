@@ -46,8 +46,8 @@ type Error struct {
 
 	Err error // the cause; nil for KindStatus
 
-	beginning    []byte // of the body, for KindStatus
-	conversation *conversation
+	beginning []byte // of the body, for KindStatus
+	scrub     scrubber
 }
 
 func (e *Error) Error() string {
@@ -95,7 +95,7 @@ func (c *conversation) rejected(answer *http.Response, cancel context.CancelFunc
 		Snippet:    oneLine(c.scrub(body, cut), maxQuote),
 		LeftOrigin: c.left,
 
-		beginning: c.hide([]byte(body)), conversation: c,
+		beginning: c.hide([]byte(body)), scrub: c.scrub,
 	}
 }
 

@@ -20,7 +20,7 @@ type Response struct {
 	URL     string        // where the answer came from, after redirects, query values masked
 	Elapsed time.Duration // from the call of Do to the end of the body
 
-	conversation *conversation
+	scrub scrubber
 }
 
 const (
