@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -95,7 +94,8 @@ func (c Call) pagesOf() string {
 	if r.Pages == nil {
 		return ""
 	}
-	asked := Request{Source: r.Source, Method: r.Method, Path: r.Path, Query: r.Query, Body: r.Body, Form: r.Form, Multipart: r.Multipart, Pages: r.Pages}
+	asked := Request{Source: r.Source, Method: r.Method, Path: r.Path, Query: r.Query, Body: r.Body, Form: r.Form, Multipart: r.Multipart, Pages: r.Pages,
+		Params: over(r.Params, c.Schedule.Params)}
 	text, _ := json.Marshal(asked) // of texts and numbers, which cannot fail
 	return hashOf("pages", c.Source.BaseURL, string(text))
 }
@@ -216,15 +216,20 @@ func (a *attempt) omit(ctx context.Context, answer *Answer) error {
 
 // request puts together what the next page is asked for by.
 func (a *attempt) request() (fetch.Request, error) {
-	r := a.call.Request
-	if c := r.Cursor; c != nil && c.Param != "" {
-		if value := c.asked(a.progress.Since.Value); value != "" {
-			r.Query = maps.Clone(r.Query)
-			if r.Query == nil {
-				r.Query = map[string]string{}
-			}
-			r.Query[c.Param] = value
-		}
+	since, page := "", fetch.TemplatePage{Number: 1}
+	if c := a.call.Request.Cursor; c != nil {
+		since = c.asked(a.progress.Since.Value)
+	}
+	if p := a.call.Request.Pages; p != nil {
+		next := a.progress.Next
+		page = fetch.TemplatePage{Number: next.Number, Offset: next.Offset, Size: p.Size, Token: next.Token}
+	}
+	r, err := a.templates.render(a.call, since, page)
+	if err != nil {
+		return fetch.Request{}, err
+	}
+	if c := r.Cursor; c != nil && c.Param != "" && since != "" {
+		r.Query = over(r.Query, map[string]string{c.Param: since})
 	}
 	if r.Pages != nil {
 		r.Query = r.Pages.apply(r.Query, a.progress.Next)

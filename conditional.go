@@ -32,7 +32,7 @@ func (r Request) conditional() bool {
 // validatorsKey is the hash of all that must be the same for an answer to be the same: what is asked, and what
 // is made of it.
 func validatorsKey(call Call, h fetch.Request) string {
-	texts := []string{call.Source.ID, h.Method, h.BaseURL, h.Path}
+	texts := []string{call.Source.ID, h.Method, h.BaseURL, h.Path, h.Body}
 	for _, fields := range []map[string]string{h.Query, h.Headers} {
 		texts = append(texts, strconv.Itoa(len(fields)))
 		for _, name := range slices.Sorted(maps.Keys(fields)) {

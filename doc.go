@@ -65,6 +65,12 @@
 // state. Everything that Run started has ended when it returns, unless something of the host's does
 // not end when it is told to, which Run then reports.
 //
+// # What differs from call to call
+//
+// Path, query, headers and body of a Request are templates: {{rfc3339 .Window.Start}} is when the time begins that an
+// occurrence is for, {{.Params.shop}} what the Schedule says. Values are escaped for where they stand (docs/templates.md).
+// An [AnswerRule] says which answers are errors although their status does not (docs/rules.md).
+//
 // # Addresses and secrets
 //
 // Only public addresses are called until the host opens more ([WithAllowedNetworks], [WithAllowedHosts]). A Source

@@ -76,6 +76,8 @@ type pipeline struct {
 	secrets      SecretResolver // nil: there are none
 	languages    extractLanguages
 
+	templates templates
+
 	mu         sync.Mutex
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
 }
@@ -108,13 +110,14 @@ func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, 
 		return nil, err
 	}
 	response, err := p.client.Do(ctx, request)
-	if err != nil {
-		if e, ok := asFetchError(err); ok {
-			result.HTTPStatus = e.Status
-		}
+	if err == nil {
+		result.HTTPStatus = response.Status
+	} else if e, ok := asFetchError(err); ok {
+		result.HTTPStatus = e.Status
+	}
+	if err := p.judged(ctx, call, response, err); err != nil {
 		return nil, err
 	}
-	result.HTTPStatus = response.Status
 	return response, nil
 }
 

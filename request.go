@@ -2,11 +2,14 @@ package callsheet
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 )
 
 // A Request is one call to a Source: method, path, query, headers and body.
+//
+// Path, the values of Query and Headers, and Body are templates: what stands in double braces is filled in for each
+// call, and escaped for where it stands. docs/templates.md tells what there is. They are compiled, and what is wrong
+// with them told, when the Request is defined.
 type Request struct {
 	// ID is the caller's slug, or a UUIDv7 given by Create when left empty.
 	ID     string            `json:"id"`
@@ -30,6 +33,12 @@ type Request struct {
 	Form map[string]string `json:"form,omitempty"`
 	// Multipart is sent as multipart/form-data, in this order, and as the same bytes by every attempt.
 	Multipart []Part `json:"multipart,omitempty"`
+	// Params are what templates know as .Params. A Schedule's of the same name win. Names are of letters, digits
+	// and '_', values have at most 4 KiB; at most 100.
+	Params map[string]string `json:"params,omitempty"`
+	// Rules say which answers are errors, and of which Class, where the status does not tell. They come before the
+	// Source's. At most 50.
+	Rules []AnswerRule `json:"rules,omitempty"`
 	// Timeout bounds one whole HTTP conversation. Zero means the Source's.
 	Timeout time.Duration `json:"timeout,omitzero"`
 
@@ -73,17 +82,4 @@ func (r *Request) Meta() Meta {
 	}
 	return Meta{Kind: KindRequest, ID: &r.ID, Labels: r.Labels, Uses: uses,
 		Version: &r.Version, CreatedAt: &r.CreatedAt, UpdatedAt: &r.UpdatedAt}
-}
-
-// templated reports whether a template of the request may use what name says.
-func (r Request) templated(name string) bool {
-	uses := func(text string) bool { return strings.Contains(text, "{{") && strings.Contains(text, name) }
-	for _, values := range []map[string]string{r.Query, r.Headers} {
-		for _, value := range values {
-			if uses(value) {
-				return true
-			}
-		}
-	}
-	return uses(r.Path) || uses(r.Body)
 }

@@ -105,6 +105,8 @@ type Schedule struct {
 	Request  string `json:"request"`
 	Extract  string `json:"extract,omitempty"`
 	Delivery string `json:"delivery,omitempty"`
+	// Params are what the Request's templates know as .Params, over the Request's own.
+	Params map[string]string `json:"params,omitempty"`
 
 	// MaxRetries is how often an execution is tried again after its first attempt failed.
 	// Zero means 3; NoRetries (-1) means never. While an execution waits for a retry it is open,

@@ -34,6 +34,8 @@ type Source struct {
 	MaxBodyBytes int64 `json:"max_body_bytes,omitzero"`
 	// MaxHeaderBytes bounds the headers of an answer; more are an error. Zero means 1 MiB, which is the most.
 	MaxHeaderBytes int64 `json:"max_header_bytes,omitzero"`
+	// Rules say which answers are errors, and of which Class, where the status does not tell. At most 50.
+	Rules []AnswerRule `json:"rules,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`

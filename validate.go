@@ -91,6 +91,7 @@ func checkSource(src Source) error {
 	})
 	src.Auth.check(&f)
 	src.TLS.check(&f)
+	f.checkRules(src.Rules)
 	return f.err()
 }
 
@@ -100,15 +101,18 @@ func checkRequest(r Request) error {
 	if r.Source == "" {
 		f.field("source", r.Source, "must name a source")
 	}
+	f.checkParams(r.Params)
+	f.checkRules(r.Rules)
+	r, templates := f.checkTemplates(r)
 	f.fetchFaults(fetch.Request{
 		BaseURL: placeholderURL, Method: r.Method, Path: r.Path, Query: r.Query,
 		Headers: r.Headers, Body: r.Body, Timeout: r.Timeout, Form: r.Form, Multipart: fetchParts(r.Multipart),
 	})
 	if r.Pages != nil {
-		r.Pages.check(&f, r.templated(".Page"))
+		r.Pages.check(&f, templates.use("Page"))
 	}
 	if r.Cursor != nil {
-		r.Cursor.check(&f, r.templated(".Cursor"))
+		r.Cursor.check(&f, templates.use("Cursor"))
 	}
 	if r.Pages != nil && r.Cursor != nil && r.Pages.MaxPages > 0 {
 		f.field("pages.max_pages", r.Pages.MaxPages, "must be zero beside a cursor, which would pass over the pages that are not asked for")
@@ -166,6 +170,7 @@ func (s *scheduler) checkSchedule(sch Schedule) error {
 	if sch.Request == "" {
 		f.field("request", sch.Request, "must name a request")
 	}
+	f.checkParams(sch.Params)
 	if sch.MaxRetries < NoRetries || sch.MaxRetries > 100 {
 		f.field("max_retries", sch.MaxRetries, "must be 0 (for the default of %d) to 100, or %d for none", DefaultMaxRetries, NoRetries)
 	}

@@ -136,6 +136,8 @@ func (c *conversation) answered(answer *http.Response, body []byte) *Response {
 		Body:    c.hide(body),
 		URL:     c.shownURL(),
 		Elapsed: time.Since(c.started),
+
+		scrub: c.scrub,
 	}
 }
 

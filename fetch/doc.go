@@ -40,6 +40,9 @@
 // or more, also in paths, in Error.Header and in the Response. What cannot be found is a value that a server repeats
 // in part, in other letters or in another encoding, such as base64 of a header or a hash of anything.
 //
+// [CompileTemplate] makes texts that differ from call to call: a value in one is escaped for where it stands, and can
+// become no more than a value.
+//
 // What it does not do: it does not retry, but for one call with a new access token where the old one was refused; it does not wait or follow pages; it resolves no secrets; it keeps no cookies;
 // and it ignores the proxy variables of the environment. A transport that was given to [New] is the host's: it calls what it calls, also what a Guard would not.
 // One attempt can reach a server twice all the same: net/http sends a request without side effects, or with an

@@ -47,6 +47,9 @@ type Error struct {
 	LeftOrigin bool          // a redirect led to another origin, which got none of the configured headers
 
 	Err error // the cause; nil for KindStatus, and for KindToken with a Status
+
+	beginning []byte // of the body, for KindStatus
+	scrub     scrubber
 }
 
 func (e *Error) Error() string {
@@ -91,6 +94,7 @@ func (c *conversation) unbuilt(err error) *Error {
 
 // rejected is the error of a whole answer that is not 2xx.
 func (c *conversation) rejected(answer *http.Response) *Error {
+	body, cut := readSnippet(answer, func() { c.stop(nil) })
 	return &Error{
 		Kind:       KindStatus,
 		Method:     c.request.Method,
@@ -98,8 +102,10 @@ func (c *conversation) rejected(answer *http.Response) *Error {
 		Status:     answer.StatusCode,
 		Header:     c.hideHeader(answer.Header),
 		RetryAfter: retryAfter(answer.Header, time.Now()),
-		Snippet:    oneLine(c.scrub(readSnippet(answer, func() { c.stop(nil) })), 200),
+		Snippet:    oneLine(c.scrub(body, cut), maxQuote),
 		LeftOrigin: c.left,
+
+		beginning: c.hide([]byte(body)), scrub: c.scrub,
 	}
 }
 

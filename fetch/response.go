@@ -19,6 +19,8 @@ type Response struct {
 	Body    []byte        // decompressed; empty with 304
 	URL     string        // where the answer came from, after redirects, query values masked
 	Elapsed time.Duration // from the call of Do to the end of the body
+
+	scrub scrubber
 }
 
 const (

@@ -169,7 +169,7 @@ func values(all []*schedule) []callsheet.Schedule {
 
 // clone returns a copy that shares nothing with what the catalog has.
 func clone(s callsheet.Schedule) callsheet.Schedule {
-	s.Labels = maps.Clone(s.Labels)
+	s.Labels, s.Params = maps.Clone(s.Labels), maps.Clone(s.Params)
 	s.Blackouts = slices.Clone(s.Blackouts)
 	return s
 }

@@ -13,6 +13,7 @@ import (
 func cloneSource(s callsheet.Source) callsheet.Source {
 	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
 	s.Auth.Scopes, s.Auth.Params = cloneSlice(s.Auth.Scopes), cloneMap(s.Auth.Params)
+	s.Rules = cloneRules(s.Rules)
 	return s
 }
 
@@ -23,7 +24,16 @@ func cloneRequest(r callsheet.Request) callsheet.Request {
 		r.Pages.Start = clonePointer(r.Pages.Start)
 	}
 	r.Form, r.Multipart = cloneMap(r.Form), cloneSlice(r.Multipart)
+	r.Params, r.Rules = cloneMap(r.Params), cloneRules(r.Rules)
 	return r
+}
+
+func cloneRules(rules []callsheet.AnswerRule) []callsheet.AnswerRule {
+	rules = cloneSlice(rules)
+	for i := range rules {
+		rules[i].Status, rules[i].Values = cloneSlice(rules[i].Status), cloneSlice(rules[i].Values)
+	}
+	return rules
 }
 
 func cloneExtract(e callsheet.Extract) callsheet.Extract {
@@ -66,7 +76,7 @@ func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
 }
 
 func cloneSchedule(s callsheet.Schedule) callsheet.Schedule {
-	s.Labels = cloneMap(s.Labels)
+	s.Labels, s.Params = cloneMap(s.Labels), cloneMap(s.Params)
 	s.Blackouts = cloneSlice(s.Blackouts)
 	s.Cursor, s.Validators = clonePointer(s.Cursor), clonePointer(s.Validators)
 	return s

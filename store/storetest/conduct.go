@@ -25,10 +25,14 @@ func copiesOfDefinitions(t *trial) {
 	require.NoError(t, err)
 	t.defines(callsheet.Sheet{Requests: []callsheet.Request{request}, Extracts: []callsheet.Extract{extract}})
 	source.Headers["Accept"], created.Labels["team"] = "changed", "changed"
+	source.Rules[0].Values[0], created.Rules[0].Status[0] = "changed", 599
+	request.Params["shop"], request.Rules[0].Path = "changed", "changed"
 	request.Query["page"], extract.Fields[0].Name = "changed", "changed"
 	extract.Fields[0].Default.([]any)[1].(map[string]any)["kept"] = false
 	listed := t.defined()
 	listed.Sources[0].Headers["Accept"], listed.Requests[0].Headers["X-A"] = "changed", "changed"
+	listed.Requests[0].Params["shop"], listed.Requests[0].Rules[0].Path = "changed", "changed"
+	listed.Sources[0].Rules[0].Values[0] = "changed"
 	listed.Requests[0].Labels["team"], listed.Extracts[0].Fields[1].Path = "changed", "changed"
 	got, err := t.Sources().Get(ctx, "api")
 	require.NoError(t, err)
@@ -37,6 +41,9 @@ func copiesOfDefinitions(t *trial) {
 	kept := t.defined()
 	require.Equal(t, newSource("api").Headers, kept.Sources[0].Headers)
 	require.Equal(t, newSource("api").Labels, kept.Sources[0].Labels)
+	require.Equal(t, newSource("api").Rules, kept.Sources[0].Rules)
+	require.Equal(t, newRequest("get").Params, kept.Requests[0].Params)
+	require.Equal(t, newRequest("get").Rules, kept.Requests[0].Rules)
 	require.Equal(t, newRequest("get").Query, kept.Requests[0].Query)
 	require.Equal(t, newRequest("get").Headers, kept.Requests[0].Headers)
 	require.Equal(t, newRequest("get").Labels, kept.Requests[0].Labels)
@@ -45,23 +52,26 @@ func copiesOfDefinitions(t *trial) {
 	require.Equal(t, want.Mapping().Canonical(), kept.Extracts[0].Mapping().Canonical(), "what a default says was expected to stay")
 
 	blackouts := []callsheet.Blackout{{Cron: "0 22 * * 5", For: time.Hour}}
-	schedule := t.hasSchedule("s", next(in(time.Hour)), func(s *callsheet.Schedule) { s.Blackouts = blackouts })
+	schedule := t.hasSchedule("s", next(in(time.Hour)), func(s *callsheet.Schedule) {
+		s.Blackouts, s.Params = blackouts, map[string]string{"shop": "berlin"}
+	})
 	schedule.Labels["team"], schedule.Blackouts[0].Cron, blackouts[0].Cron = "changed", "changed", "changed"
 	soonest, err := t.Soonest(ctx, 1)
 	require.NoError(t, err)
-	soonest[0].Labels["team"] = "changed"
+	soonest[0].Labels["team"], soonest[0].Params["shop"] = "changed", "changed"
 	t.surveys(callsheet.SurveyQuery{Limit: 1}).NeverRun[0].Labels["team"] = "changed"
 	t.changes("s", func(s callsheet.Schedule, _ time.Time) callsheet.Decision {
 		s.Labels["team"] = "changed"
 		return callsheet.Decision{State: s.ScheduleState}
 	}).Schedule.Labels["team"] = "changed"
 	t.backfills("s", past, future, func(s callsheet.Schedule, _ []callsheet.Execution, _ time.Time) []callsheet.Execution {
-		s.Labels["team"], s.Blackouts[0].Cron = "changed", "changed"
+		s.Labels["team"], s.Blackouts[0].Cron, s.Params["shop"] = "changed", "changed", "changed"
 		return nil
 	})
 	t.finishes(t.hasRunning("s", longLease), callsheet.Outcome{State: callsheet.StateSucceeded}).Schedule.Labels["team"] = "changed"
 	require.Equal(t, newSchedule("s").Labels, t.schedule("s").Labels)
 	require.Equal(t, "0 22 * * 5", t.schedule("s").Blackouts[0].Cron)
+	require.Equal(t, "berlin", t.schedule("s").Params["shop"])
 }
 
 func copiesOfExecutions(t *trial) {

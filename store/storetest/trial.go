@@ -291,6 +291,7 @@ func newSource(id string) callsheet.Source {
 			Type: callsheet.AuthOAuth2, Secret: "api-key", TokenURL: "https://login.example.com/token", ClientID: "jane",
 			Scopes: []string{"rows:read", "rows:list"}, Params: map[string]string{"audience": "api"}, TokenAuthMethod: "client_secret_post",
 		},
+		Rules:   []callsheet.AnswerRule{{Status: []int{403}, Path: "$.message", Values: []string{"slow down"}, Class: callsheet.ClassThrottled, Message: "$.why"}},
 		TLS:     callsheet.TLS{CA: "api-ca", Certificate: "api-certificate", ServerName: "api.internal"},
 		Timeout: 20 * time.Second, IdleTimeout: 5 * time.Second, MaxBodyBytes: 1 << 20, MaxHeaderBytes: 1 << 10,
 	}
@@ -303,6 +304,7 @@ func newRequest(id string) callsheet.Request {
 		Headers: map[string]string{"X-A": "b"}, Multipart: []callsheet.Part{
 			{Name: "q", Value: "'\"\r\n☃"}, {Name: "f", Filename: "a.csv", ContentType: "text/csv", Value: "1,2"},
 		}, Timeout: 10 * time.Second,
+		Params: map[string]string{"shop": "berlin"}, Rules: []callsheet.AnswerRule{{Path: "$.error", Class: callsheet.ClassTransient}},
 	}
 }
 
@@ -341,6 +343,7 @@ func newFullSchedule(id string) callsheet.Schedule {
 	s.Overlap, s.Misfire, s.OnResume = callsheet.OverlapQueueOne, callsheet.MisfireAll, callsheet.ResumeMisfire
 	s.MisfireGrace, s.MisfireWindow, s.MisfireLimit = 30*time.Second, 48*time.Hour, 7
 	s.PauseAfterFailures = 5
+	s.Params = map[string]string{"shop": "paris"}
 	return s
 }
 
