@@ -74,6 +74,7 @@ type pipeline struct {
 	client       *fetch.Client
 	destinations map[string]Destination
 	secrets      SecretResolver // nil: there are none
+	gate         *gate
 	languages    extractLanguages
 
 	mu         sync.Mutex
@@ -90,8 +91,8 @@ type extractKey struct {
 // maxExtractors bounds the compiled Extracts that are kept. When there are more it starts anew.
 const maxExtractors = 1024
 
-func newPipeline(client *fetch.Client, set *settings) Pipeline {
-	return &pipeline{client: client, destinations: set.destinations, secrets: set.secrets, languages: set.languages, extractors: map[extractKey]extract.Extractor{}}
+func newPipeline(client *fetch.Client, set *settings, gate *gate) Pipeline {
+	return &pipeline{client: client, gate: gate, destinations: set.destinations, secrets: set.secrets, languages: set.languages, extractors: map[extractKey]extract.Extractor{}}
 }
 
 // Run implements Pipeline.
@@ -111,7 +112,9 @@ func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, 
 		}
 		request.Auth = auth.with(secret)
 	}
-	response, err := p.client.Do(ctx, request)
+	response, err := p.limited(ctx, call, func(ctx context.Context) (*fetch.Response, error) {
+		return p.client.Do(ctx, request)
+	})
 	if err != nil {
 		if e, ok := asFetchError(err); ok {
 			result.HTTPStatus = e.Status

@@ -3,6 +3,8 @@ package callsheet
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/callsheet-go/callsheet/limit"
 )
 
 // A Source is an API: its base URL and what every call to it shares. Requests point at it.
@@ -27,6 +29,11 @@ type Source struct {
 	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut.
 	// Zero means 16 MiB.
 	MaxBodyBytes int64 `json:"max_body_bytes,omitzero"`
+	// Limits are how fast the API is called, and how often at once: all of them together, at most 10. Without a Key
+	// a Limit is the Source's own; Sources that name the same Key share it. See docs/limits.md.
+	Limits []limit.Limit `json:"limits,omitempty"`
+	// Breaker stops calls for a while after failures in a row. The zero value means 30 seconds after 10.
+	Breaker limit.Breaker `json:"breaker,omitzero"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`

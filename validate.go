@@ -89,6 +89,7 @@ func checkSource(src Source) error {
 		Timeout: src.Timeout, MaxBodyBytes: src.MaxBodyBytes,
 	})
 	src.Auth.check(&f)
+	f.limits(src)
 	return f.err()
 }
 

@@ -12,6 +12,7 @@ import (
 
 func cloneSource(s callsheet.Source) callsheet.Source {
 	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
+	s.Limits = cloneSlice(s.Limits)
 	return s
 }
 
