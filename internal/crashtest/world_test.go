@@ -26,8 +26,8 @@ import (
 	"github.com/callsheet-go/callsheet"
 	pgdest "github.com/callsheet-go/callsheet/destination/postgres"
 	"github.com/callsheet-go/callsheet/extract"
-	"github.com/callsheet-go/callsheet/limit"
 	"github.com/callsheet-go/callsheet/internal/pgtest"
+	"github.com/callsheet-go/callsheet/limit"
 	pgstore "github.com/callsheet-go/callsheet/store/postgres"
 )
 
