@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -66,8 +67,12 @@ func newAttempt(p *pipeline, call Call) *attempt {
 // usesKept reports whether the attempt takes the answer that is kept. It does unless that could not be
 // extracted: the API may answer better now.
 func (c Call) usesKept() bool {
-	last, tried := c.Execution.Last()
-	return tried && last.Class != ClassBadResponse
+	for _, last := range slices.Backward(c.Execution.Attempts) {
+		if !last.onlyWaited() {
+			return last.Class != ClassBadResponse
+		}
+	}
+	return false
 }
 
 // begin sets what the first page is asked with.

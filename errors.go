@@ -106,7 +106,8 @@ func (e *InUseError) Error() string {
 type Class string
 
 const (
-	// ClassThrottled: the API asks to wait (429, or 503 with Retry-After). Repeated, not counted.
+	// ClassThrottled: the API asks to wait (429, or 503 with Retry-After, or 403 with no calls remaining), or a limit of the Source,
+	// or its open circuit, does. Repeated, not counted.
 	ClassThrottled Class = "throttled"
 	// ClassTransient: may pass by itself (5xx, timeouts, broken connections). Repeated.
 	ClassTransient Class = "transient"
@@ -184,6 +185,9 @@ func Classify(err error) Class {
 	}
 	if errors.Is(err, ErrLeaseLost) {
 		return ClassLostWorker
+	}
+	if _, ok := errors.AsType[*WaitError](err); ok {
+		return ClassThrottled
 	}
 	if e, ok := errors.AsType[*ClassifiedError](err); ok {
 		return e.Class

@@ -59,6 +59,8 @@ const (
 	ReasonRetry       = "retry"             // pending: the last attempt failed, another is due
 	ReasonThrottled   = "throttled"         // pending: the API asked to wait
 	ReasonPartial     = "partial"           // pending: as throttled, with some of its pages delivered
+	ReasonLimited     = "rate limit"        // pending: a limit of its Source lets it call later
+	ReasonCircuit     = "circuit open"      // pending: calls to its Source failed, and are stopped for a while
 	ReasonUnchanged   = "unchanged"         // succeeded: the answer is as it was, and was not looked into
 	ReasonHandBack    = "handed back"       // pending: its worker stopped before it was done
 	ReasonLost        = "worker lost"       // pending or failed: its worker vanished
@@ -74,7 +76,8 @@ const (
 	// MaxLostWorkers is how many workers may vanish under one execution, by lease expiry, before it
 	// fails instead of being handed to the next.
 	MaxLostWorkers = 3
-	// MaxThrottled is how long an execution may go on being told to wait.
+	// MaxThrottled is how long an execution may go on being told to wait by the API, or waiting for
+	// an open circuit.
 	MaxThrottled = 24 * time.Hour
 	// maxAttemptHistory bounds Execution.Attempts; the oldest go first.
 	maxAttemptHistory = 100
@@ -162,6 +165,10 @@ type Attempt struct {
 	FinishedAt time.Time `json:"finished_at"`
 	// Unspent attempts do not count against the retries.
 	Unspent bool `json:"unspent,omitempty"`
+	// Waited is set if the attempt ended because it had to wait, by no word of the API: ReasonLimited or ReasonCircuit. Those in a row
+	// that made no call at all are one entry, from the start of the first to the end of the last. Statistics do not
+	// count them.
+	Waited string `json:"waited,omitempty"`
 
 	Result
 	Class Class  `json:"class,omitempty"` // empty: it succeeded
@@ -228,6 +235,8 @@ type Outcome struct {
 	Delay time.Duration
 	// Unspent gives the attempt back.
 	Unspent bool
+	// Waited is why the attempt had to wait; empty if it did not. See [Attempt].Waited.
+	Waited string
 
 	Result
 	Class Class
@@ -284,9 +293,9 @@ func (e Execution) Finished(o Outcome, now time.Time) Execution {
 		progress = e.Progress
 	}
 	o.Progress = nil
-	attempts := append(slices.Clone(e.Attempts), Attempt{
+	attempts := withAttempt(slices.Clone(e.Attempts), Attempt{
 		Number: e.Attempt, Fence: e.Fence, Worker: e.Worker,
-		StartedAt: e.StartedAt, FinishedAt: now, Unspent: o.Unspent,
+		StartedAt: e.StartedAt, FinishedAt: now, Unspent: o.Unspent, Waited: o.Waited,
 		Result: o.Result, Class: o.Class, Error: o.Error, Stack: o.Stack,
 	})
 	e.Attempts = attempts[max(0, len(attempts)-maxAttemptHistory):]
@@ -313,6 +322,20 @@ func (e Execution) Finished(o Outcome, now time.Time) Execution {
 	e.CancelRequested = false
 	e.FinishedAt = now
 	return e
+}
+
+// withAttempt appends a to the history. Waits in a row are one entry, lest they push out what happened.
+func withAttempt(history []Attempt, a Attempt) []Attempt {
+	if n := len(history); n > 0 && a.onlyWaited() && history[n-1].onlyWaited() && history[n-1].Waited == a.Waited {
+		a.StartedAt = history[n-1].StartedAt
+		history = history[:n-1]
+	}
+	return append(history, a)
+}
+
+// onlyWaited reports whether the attempt had to wait before it did anything.
+func (a Attempt) onlyWaited() bool {
+	return a.Waited != "" && a.HTTPStatus == 0 && a.Pages == 0 && !a.FromKept
 }
 
 // Lost returns the outcome of an execution whose lease has run out: another attempt at once,

@@ -8,6 +8,7 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0
 	github.com/andybalholm/brotli v1.2.8
 	github.com/antchfx/xpath v1.3.9
+	github.com/dunglas/httpsfv v1.1.2
 	github.com/go-co-op/gocron/v2 v2.21.2
 	github.com/go-resty/resty/v2 v2.17.2
 	github.com/google/btree v1.1.3
@@ -19,6 +20,7 @@ require (
 	github.com/mccutchen/go-httpbin/v2 v2.26.0
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/rs/zerolog v1.28.0
+	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tidwall/gjson v1.20.1
 	go.uber.org/goleak v1.3.0

@@ -25,6 +25,7 @@ const (
 	keyNext      = "next_execution_at"
 	keyKind      = "kind"
 	keyID        = "id"
+	keySource    = "source"
 )
 
 // carefulHandler is a host's log handler whose panics end with the line that they are about.

@@ -34,6 +34,10 @@ type MonitorReport struct {
 	// DeadLetters are executions that failed and wait for Retry, or to be pruned.
 	DeadLetters []Finding `json:"dead_letters"`
 
+	// Circuits are those of this process that are not closed: their Sources' executions wait. They are no findings,
+	// and close by themselves when the API is well.
+	Circuits []Circuit `json:"circuits"`
+
 	Counts  MonitorCounts `json:"counts"`
 	Backlog Backlog       `json:"backlog"`
 }
@@ -81,6 +85,7 @@ func (s *scheduler) Monitor(ctx context.Context) (MonitorReport, error) {
 		return MonitorReport{}, fmt.Errorf("survey: %w", err)
 	}
 	report := newReport(survey)
+	report.Circuits = s.gate.circuits()
 	err = guard(func() (err error) {
 		report.Backlog.Queue, err = s.queue.Stats(ctx)
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
+	"github.com/callsheet-go/callsheet/limit"
 )
 
 // An Option changes a default of [New].
@@ -27,6 +28,7 @@ type settings struct {
 	transport    http.RoundTripper
 	guard        fetch.Guard
 	secrets      SecretResolver
+	limiter      limit.Limiter
 	languages    extractLanguages
 	wrap         []func(Pipeline) Pipeline
 	observer     func(context.Context, Execution)
@@ -50,6 +52,7 @@ func newSettings(opts []Option) (*settings, error) {
 		workers:      defaultWorkers,
 		destinations: map[string]Destination{},
 		languages:    extractLanguages{},
+		limiter:      limit.New(),
 		workerName:   workerName(),
 		lease:        defaultLease,
 		drainTimeout: defaultDrainTimeout,
@@ -183,6 +186,18 @@ func WithSecrets(secrets SecretResolver) Option {
 			return &ValidationError{Field: "WithSecrets", Value: "nil", Rule: "must be a SecretResolver"}
 		}
 		s.secrets = secrets
+		return nil
+	}
+}
+
+// WithLimiter sets who keeps calls within the limits of Sources. The default, [limit.New], does so within this
+// process; each of several Schedulers then has the whole of every limit to itself.
+func WithLimiter(l limit.Limiter) Option {
+	return func(s *settings) error {
+		if l == nil {
+			return &ValidationError{Field: "WithLimiter", Value: "nil", Rule: "must be a Limiter, such as limit.New()"}
+		}
+		s.limiter = l
 		return nil
 	}
 }

@@ -74,6 +74,7 @@ type pipeline struct {
 	client       *fetch.Client
 	destinations map[string]Destination
 	secrets      SecretResolver // nil: there are none
+	gate         *gate
 	languages    extractLanguages
 
 	templates templates
@@ -92,8 +93,8 @@ type extractKey struct {
 // maxExtractors bounds the compiled Extracts that are kept. When there are more it starts anew.
 const maxExtractors = 1024
 
-func newPipeline(client *fetch.Client, set *settings) Pipeline {
-	return &pipeline{client: client, destinations: set.destinations, secrets: set.secrets, languages: set.languages, extractors: map[extractKey]extract.Extractor{}}
+func newPipeline(client *fetch.Client, set *settings, gate *gate) Pipeline {
+	return &pipeline{client: client, gate: gate, destinations: set.destinations, secrets: set.secrets, languages: set.languages, extractors: map[extractKey]extract.Extractor{}}
 }
 
 // Run implements Pipeline.
@@ -109,7 +110,7 @@ func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, 
 	if err := p.authorize(ctx, call, &request); err != nil {
 		return nil, err
 	}
-	response, err := p.client.Do(ctx, request)
+	response, err := p.limited(ctx, call, func(ctx context.Context) (*fetch.Response, error) { return p.client.Do(ctx, request) })
 	if err == nil {
 		result.HTTPStatus = response.Status
 	} else if e, ok := asFetchError(err); ok {

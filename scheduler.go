@@ -172,7 +172,8 @@ func New(store Store, opts ...Option) (Scheduler, error) {
 		crons:    newCronCache(),
 		client:   set.fetcher(),
 	}
-	s.pipeline = newPipeline(s.client, set)
+	s.gate = newGate(set.limiter, s.log)
+	s.pipeline = newPipeline(s.client, set, s.gate)
 	for _, wrap := range set.wrap {
 		if s.pipeline = wrap(s.pipeline); s.pipeline == nil {
 			return nil, &ValidationError{Field: "WithPipeline", Value: "nil", Rule: "must return a Pipeline"}
@@ -189,6 +190,7 @@ type scheduler struct {
 	builtIn  bool // whether queue is the built-in one, which rings in this process only
 	crons    *cronCache
 	client   *fetch.Client
+	gate     *gate
 	pipeline Pipeline
 	// node is what runs while Run does; nil otherwise.
 	node atomic.Pointer[node]

@@ -3,6 +3,8 @@ package callsheet
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/callsheet-go/callsheet/limit"
 )
 
 // A Source is an API: its base URL and what every call to it shares. Requests point at it.
@@ -36,6 +38,11 @@ type Source struct {
 	MaxHeaderBytes int64 `json:"max_header_bytes,omitzero"`
 	// Rules say which answers are errors, and of which Class, where the status does not tell. At most 50.
 	Rules []AnswerRule `json:"rules,omitempty"`
+	// Limits are how fast the API is called, and how often at once: all of them together, at most 10. Without a Key
+	// a Limit is the Source's own; Sources that name the same Key share it. See docs/limits.md.
+	Limits []limit.Limit `json:"limits,omitempty"`
+	// Breaker stops calls for a while after failures in a row. The zero value means 30 seconds after 10.
+	Breaker limit.Breaker `json:"breaker,omitzero"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`

@@ -20,7 +20,7 @@ type Tally struct {
 	Skipped   int64 `json:"skipped,omitempty"`
 	// Missed counts occurrences that were not run and have no row of their own, each one of a Gap.
 	Missed int64 `json:"missed,omitempty"`
-	// Attempts counts attempts that ended, Bytes what they fetched, Records what those that
+	// Attempts counts attempts that ended, but for those that only waited, Bytes what they fetched, Records what those that
 	// succeeded extracted, Durations how long each took.
 	Attempts  int64     `json:"attempts,omitempty"`
 	Bytes     int64     `json:"bytes,omitempty"`
@@ -43,7 +43,7 @@ func (t *Tally) Applied(before *Execution, after Execution) {
 	t.Missed += after.Gap.count()
 	*t.state(after.State)++
 	for _, a := range after.Attempts {
-		if a.Fence <= lastFence {
+		if a.Fence <= lastFence || a.onlyWaited() {
 			continue
 		}
 		t.Attempts++

@@ -92,6 +92,7 @@ func checkSource(src Source) error {
 	src.Auth.check(&f)
 	src.TLS.check(&f)
 	f.checkRules(src.Rules)
+	f.limits(src)
 	return f.err()
 }
 

@@ -1,9 +1,11 @@
 package callsheet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -158,11 +160,22 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 	if further {
 		inARow = 0
 	}
+	own, _ := errors.AsType[*WaitError](err)
+	if own != nil {
+		o.Waited = cmp.Or(own.Reason, ReasonLimited)
+	}
 	switch {
 	case errors.Is(err, ErrStopping):
 		o.State, o.Reason, o.Unspent = StatePending, ReasonHandBack, true
 	case o.Class == ClassCancelled:
 		o.State, o.Reason = StateCancelled, ReasonCancelled
+	case o.Waited == ReasonCircuit && now.Sub(circuitOpenSince(e, now)) >= MaxThrottled:
+		o.State, o.Reason = StateFailed, ReasonExhausted
+	case o.Waited != "":
+		o.State, o.Reason, o.Delay = StatePending, o.Waited, own.delay(random)
+		if result.Progress.pages() > 0 {
+			o.Reason = ReasonPartial
+		}
 	case o.Class == ClassThrottled && (further || now.Sub(throttledSince(e, now)) < MaxThrottled):
 		o.State, o.Reason = StatePending, ReasonThrottled
 		if result.Progress.pages() > 0 {
@@ -202,19 +215,49 @@ func retriesSpent(e Execution, sch Schedule) int {
 
 // throttledSince is when the first of the attempts at the end of the history began that were throttled, this one among them.
 func throttledSince(e Execution, now time.Time) time.Time {
-	if n := throttledInARow(e); n > 0 {
-		return e.Attempts[len(e.Attempts)-n].StartedAt
+	since := now
+	for a := range throttledAttempts(e) {
+		since = a.StartedAt
 	}
-	return now
+	return since
 }
 
 // throttledInARow counts the attempts at the end of the history that were throttled and came to nothing.
 func throttledInARow(e Execution) int {
 	n := 0
-	for i := len(e.Attempts) - 1; i >= 0 && e.Attempts[i].Class == ClassThrottled && e.Attempts[i].Pages == 0; i-- {
+	for range throttledAttempts(e) {
 		n++
 	}
 	return n
+}
+
+// throttledAttempts yields the attempts at the end of the history, latest first, that the API throttled and that came to
+// nothing. Waits of our own in between say nothing of the API.
+func throttledAttempts(e Execution) iter.Seq[Attempt] {
+	return func(yield func(Attempt) bool) {
+		for _, a := range slices.Backward(e.Attempts) {
+			if a.Class != ClassThrottled || a.Pages > 0 {
+				return
+			}
+			if a.Waited == "" && !yield(a) {
+				return
+			}
+		}
+	}
+}
+
+// circuitOpenSince is since when the execution has done nothing but wait for a circuit, and for limits in between.
+func circuitOpenSince(e Execution, now time.Time) time.Time {
+	since := now
+	for _, a := range slices.Backward(e.Attempts) {
+		if !a.onlyWaited() {
+			break
+		}
+		if a.Waited == ReasonCircuit {
+			since = a.StartedAt
+		}
+	}
+	return since
 }
 
 // record writes an outcome, and tells of it. ctx carries values only: it may have ended.
@@ -321,8 +364,11 @@ func (n *node) tell(ctx context.Context, call Call, f Finish, o Outcome) {
 	switch f.Execution.State {
 	case StatePending:
 		level, text = slog.LevelWarn, "attempt failed, another follows"
-		if o.Class == ClassCancelled {
+		switch {
+		case o.Class == ClassCancelled:
 			level, text = slog.LevelInfo, "execution handed back"
+		case o.Waited != "":
+			level, text = slog.LevelDebug, "execution waits"
 		}
 	case StateFailed:
 		level, text = slog.LevelError, "execution failed"

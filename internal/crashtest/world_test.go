@@ -27,6 +27,7 @@ import (
 	pgdest "github.com/callsheet-go/callsheet/destination/postgres"
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/internal/pgtest"
+	"github.com/callsheet-go/callsheet/limit"
 	pgstore "github.com/callsheet-go/callsheet/store/postgres"
 )
 
@@ -110,7 +111,8 @@ func (w *world) sheet(schedules ...callsheet.Schedule) callsheet.Sheet {
 		return callsheet.Field{Name: name, Path: "$." + name, Type: typ, Required: true}
 	}
 	sheet := callsheet.Sheet{
-		Sources: []callsheet.Source{{ID: "api", BaseURL: w.api.URL}},
+		// An open circuit makes claims that are no calls, and the checker wants each claim to be one.
+		Sources: []callsheet.Source{{ID: "api", BaseURL: w.api.URL, Breaker: limit.Breaker{Failures: limit.NoBreaker}}},
 		Requests: []callsheet.Request{
 			{ID: "poll", Source: "api", Path: "/poll"},
 			{ID: "hang", Source: "api", Path: "/hang", Timeout: time.Hour},

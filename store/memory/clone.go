@@ -14,6 +14,7 @@ func cloneSource(s callsheet.Source) callsheet.Source {
 	s.Labels, s.Headers = cloneMap(s.Labels), cloneMap(s.Headers)
 	s.Auth.Scopes, s.Auth.Params = cloneSlice(s.Auth.Scopes), cloneMap(s.Auth.Params)
 	s.Rules = cloneRules(s.Rules)
+	s.Limits = cloneSlice(s.Limits)
 	return s
 }
 

@@ -146,7 +146,7 @@ func (w *walker) finish() {
 		ExecutionID: e.ID, Fence: e.Fence - int64(w.random.IntN(8)/7), // sometimes stale
 		Result: callsheet.Result{Bytes: w.random.Int64N(1000), Records: w.random.Int64N(10)},
 	}
-	switch w.random.IntN(5) {
+	switch w.random.IntN(7) {
 	case 0, 1:
 		o.State = callsheet.StateSucceeded
 	case 2:
@@ -155,6 +155,9 @@ func (w *walker) finish() {
 		o.State, o.Reason, o.Class = callsheet.StatePending, callsheet.ReasonRetry, callsheet.ClassTransient
 	case 4:
 		o.State, o.Reason, o.Class, o.Unspent = callsheet.StatePending, callsheet.ReasonThrottled, callsheet.ClassThrottled, true
+	case 5, 6:
+		o.State, o.Reason, o.Class, o.Unspent = callsheet.StatePending, callsheet.ReasonLimited, callsheet.ClassThrottled, true
+		o.Waited = callsheet.ReasonLimited
 	}
 	finish := w.triesToFinish(o)
 	if !e.Held(o.Fence) {

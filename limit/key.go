@@ -1,0 +1,257 @@
+package limit
+
+import (
+	"slices"
+	"sort"
+	"time"
+)
+
+const (
+	// grace is how long, after its time, nobody who asked later may take what is promised to a holder. Timers
+	// and workers are late by milliseconds; without it a holder could lose the race for every turn.
+	grace = 250 * time.Millisecond
+	// restart is the time between two holders where nothing but an API's word held them up, so that
+	// they do not all come the moment it ends.
+	restart = 100 * time.Millisecond
+	// sameWindow is how far two answers' reset times may lie apart that speak of the same window: they are
+	// whole seconds, counted from answers that took a while.
+	sameWindow = 2 * time.Second
+	// How long calls take until that is known, at least, and at most.
+	usualCall, shortCall, longCall = time.Second, 10 * time.Millisecond, time.Minute
+	// forever bounds sums of intervals, so that none overflows.
+	forever = 10 * 365 * 24 * time.Hour
+)
+
+// A key is all that is known of one key. The Limiter's mutex guards it.
+//
+// The rate is kept by the generic cell rate algorithm: one time, tat, tells when the calls that were granted would have
+// begun at an even pace. It moves when a call is granted and never when a place is kept, so that holders who come
+// late or not at all cannot break the limit, whatever was promised.
+type key struct {
+	limit Limit
+
+	tat       time.Time // the theoretical arrival time of the next call
+	until     time.Time // nobody calls before it: an API said so
+	remaining int       // calls that an API takes until reset
+	reset     time.Time
+	underway  int           // calls that were granted and not released
+	call      time.Duration // how long calls take, a moving average; 0: not known
+
+	queue   []*place // those who wait, in the order in which they asked first
+	waiting map[string]*place
+	parked  int // how many of them wait for another key longer than for this
+	lastSeq uint64
+	swept   time.Time
+	used    time.Time
+}
+
+// A place is a holder's in a key's queue.
+type place struct {
+	holder string
+	seq    uint64
+	due    time.Time // when the holder was told to ask again
+	parked bool
+}
+
+func newKey() *key { return &key{waiting: map[string]*place{}} }
+
+// set puts l's settings in force.
+func (k *key) set(l Limit, now time.Time) {
+	if k.limit == l {
+		return
+	}
+	k.limit = l
+	// What was counted at a slower pace must not hold up a faster one.
+	if gap := l.interval(); gap > 0 {
+		k.tat = earlier(k.tat, now.Add(times(gap, l.burst())))
+	}
+}
+
+// sweep gives up the places that nobody came back for, once a second at most.
+func (k *key) sweep(now time.Time) {
+	if now.Sub(k.swept) < time.Second {
+		return
+	}
+	k.swept = now
+	k.queue = slices.DeleteFunc(k.queue, func(p *place) bool {
+		stale := now.Sub(p.due) > PlaceKept
+		if stale {
+			k.forget(p)
+		}
+		return stale
+	})
+}
+
+func (k *key) forget(p *place) {
+	delete(k.waiting, p.holder)
+	if p.parked {
+		k.parked--
+	}
+}
+
+// next returns when a call can be granted, at the earliest, if ahead others are granted before it.
+func (k *key) next(now time.Time, ahead int) time.Time {
+	from := later(now, k.until)
+	at := from
+	gap := k.limit.interval()
+	if gap > 0 {
+		at = later(at, later(k.tat, from).Add(times(gap, ahead)-times(gap, k.limit.burst()-1)))
+	} else if from.After(now) {
+		at = at.Add(times(restart, ahead))
+	}
+	if beyond := ahead - k.remaining; beyond >= 0 && k.reset.After(now) {
+		at = later(at, k.reset.Add(times(max(gap, restart), beyond)))
+	}
+	if slots := k.limit.Concurrent; slots > 0 && k.underway+ahead >= slots {
+		// A guess: calls end one after the other.
+		beyond := k.underway + ahead - slots + 1
+		at = later(at, now.Add(max(times(k.usual(), beyond)/time.Duration(slots), shortCall)))
+	}
+	return at
+}
+
+// usual is how long a call takes.
+func (k *key) usual() time.Duration {
+	if k.call == 0 {
+		return usualCall
+	}
+	return k.call
+}
+
+// ask returns when holder's call can be granted: now, or the time that can be promised.
+func (k *key) ask(now time.Time, holder string) time.Time {
+	p := k.waiting[holder]
+	if p == nil {
+		return k.next(now, len(k.queue)-k.parked)
+	}
+	// Those before it who are late are not waited for. Those whose time is about to come are: what holder would
+	// take now is promised to them.
+	late := now.Add(-grace)
+	window := k.limit.interval()
+	if k.limit.Concurrent > 0 {
+		window = max(window, k.usual())
+	}
+	ahead, soon := 0, 0
+	for _, q := range k.queue[:k.index(p)] {
+		if q.due.Before(late) {
+			continue
+		}
+		if !q.parked {
+			ahead++
+		}
+		if q.due.Before(now.Add(window)) {
+			soon++
+		}
+	}
+	if !p.due.After(now) && !k.next(now, soon).After(now) {
+		return now
+	}
+	return k.next(now, ahead)
+}
+
+func (k *key) index(p *place) int {
+	return sort.Search(len(k.queue), func(i int) bool { return k.queue[i].seq >= p.seq })
+}
+
+// keep keeps holder's place, or gives it one, until due. It is parked if another key makes it wait.
+func (k *key) keep(holder string, due time.Time, parked bool) {
+	p := k.waiting[holder]
+	if p == nil {
+		if parked {
+			return // it has no need of a place here yet
+		}
+		k.lastSeq++
+		p = &place{holder: holder, seq: k.lastSeq}
+		k.waiting[holder] = p
+		k.queue = append(k.queue, p)
+	}
+	if p.parked {
+		k.parked--
+	}
+	if parked {
+		k.parked++
+	}
+	p.due, p.parked = due, parked
+}
+
+// grant counts a call of holder's.
+func (k *key) grant(now time.Time, holder string) {
+	if p := k.waiting[holder]; p != nil {
+		i := k.index(p)
+		if i == 0 {
+			k.queue[0] = nil
+			k.queue = k.queue[1:] // the usual case, and cheap however many wait
+		} else {
+			k.queue = slices.Delete(k.queue, i, i+1)
+		}
+		k.forget(p)
+	}
+	if gap := k.limit.interval(); gap > 0 {
+		k.tat = later(k.tat, now).Add(gap)
+	}
+	if k.reset.After(now) {
+		k.remaining = max(k.remaining-1, 0)
+	}
+	k.underway++
+}
+
+// release counts a call that has ended and took so long.
+func (k *key) release(took time.Duration) {
+	k.underway--
+	took = min(max(took, shortCall), longCall)
+	if k.call == 0 {
+		k.call = took
+	}
+	k.call += (took - k.call) / 4
+}
+
+// learn takes in what an API said.
+func (k *key) learn(now time.Time, q Quota) {
+	bound := now.Add(MaxWait)
+	if q.RetryAfter > 0 {
+		k.until = later(k.until, earlier(now.Add(q.RetryAfter), bound))
+	}
+	reset := earlier(q.Reset, bound)
+	switch {
+	case !reset.After(now):
+	case q.Remaining <= 0:
+		k.until = later(k.until, reset)
+	case k.reset.After(now) && reset.Sub(k.reset).Abs() <= sameWindow:
+		// Answers overtake each other, and do not know of calls under way. The reset time stays, lest a window
+		// that slides along seems to be the same for ever.
+		k.remaining = min(k.remaining, q.Remaining)
+	default:
+		k.remaining, k.reset = q.Remaining, reset
+	}
+}
+
+// idle reports whether nothing would be lost if the key were forgotten.
+func (k *key) idle(now time.Time) bool {
+	return k.underway == 0 && len(k.queue) == 0 &&
+		!k.tat.After(now) && !k.until.After(now) && !k.reset.After(now) && now.Sub(k.used) > idleFor
+}
+
+// times is n times d, or forever if that is longer.
+func times(d time.Duration, n int) time.Duration {
+	if d <= 0 || n <= 0 {
+		return 0
+	}
+	if int64(n) > int64(forever/d) {
+		return forever
+	}
+	return time.Duration(n) * d
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

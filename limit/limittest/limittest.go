@@ -1,0 +1,296 @@
+// Package limittest proves that a [limit.Limiter] keeps its promises. Run it from a test of any implementation:
+//
+//	func TestLimiter(t *testing.T) {
+//		limittest.Run(t, func(t *testing.T) limit.Limiter { return mylimiter.Open(t) })
+//	}
+//
+// Every case gets a Limiter of its own, without a past, and carries a sentence that says why it matters; the sentence is
+// logged when the case fails. The suite waits for about two seconds in all, and not at all [WithBubbles]. An
+// implementation must answer within 50 ms.
+package limittest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callsheet-go/callsheet/limit"
+)
+
+// Run tests the Limiters that open returns. open is called once for each case, with the case's t; what must be closed is
+// closed by t.Cleanup.
+func Run(t *testing.T, open func(t *testing.T) limit.Limiter, opts ...Option) {
+	s := settings{around: func(t *testing.T, run func(t *testing.T)) { run(t) }}
+	for _, opt := range opts {
+		opt(&s)
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if c.long && !s.bubbles {
+				t.Skip("it takes minutes: run the suite WithBubbles to have it")
+			}
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("why it matters: %s", c.why)
+				}
+			})
+			s.around(t, func(t *testing.T) { c.run(&trial{T: t, Limiter: open(t)}) })
+		})
+	}
+}
+
+// An Option changes how the suite runs.
+type Option func(*settings)
+
+type settings struct {
+	around  func(t *testing.T, run func(t *testing.T))
+	bubbles bool
+}
+
+// WithBubbles runs each case in a testing/synctest bubble, where waiting costs no time. It is for Limiters that wait for
+// nothing outside of the process, and whose clock is [time.Now].
+func WithBubbles() Option {
+	return func(s *settings) { s.around, s.bubbles = synctest.Test, true }
+}
+
+type testCase struct {
+	name string
+	why  string // why the promise matters, logged when it is broken
+	long bool   // whether it waits for minutes
+	run  func(t *trial)
+}
+
+var cases = []testCase{
+	{"a call within the limit is granted", "a limiter that holds up what it need not costs time", false, withinLimit},
+	{"a burst is granted at once, and no more", "the burst is what the API was said to bear", false, burst},
+	{"holders that wait are given times of their own", "a thousand that come back at once are a stampede, and all but one of them wait again", false, ownTimes},
+	{"who comes back in time is granted", "a promise that is not kept makes people wait for ever", false, comesBack},
+	{"who asks later does not overtake", "without an order, some wait for ever", false, noOvertaking},
+	{"several limits are taken together or not at all", "a call that is not made must not be counted, or limits starve each other", false, together},
+	{"so many calls are under way at once and no more", "an API may bear few calls at once, however short", false, concurrent},
+	{"a call that has ended makes room once", "a call that is counted down twice lets one too many through", false, releaseOnce},
+	{"Retry-After holds up everybody under the key, and nobody else", "who calls on is blocked for longer by many APIs", false, retryAfter},
+	{"no calls remaining holds up until the reset", "the API would refuse them all", false, noneRemaining},
+	{"no more calls are granted than remain", "calls under way are not yet in what the API says", false, fewRemaining},
+	{"the settings seen last hold", "an edit must take effect without a restart", false, lastSettings},
+	{"no wait is longer than a day", "an API, or a typing error, must not stop a schedule for ever", false, atMostADay},
+	{"many that ask at once get no more than there is", "two workers must not take the same turn", false, atOnce},
+	{"nothing is granted to who has stopped", "a grant that nobody gives back is lost", false, ended},
+	{"a place that nobody comes back for is given up", "cancelled holders must not hold up the others for good", true, givenUp},
+}
+
+// A trial is one case's run: its test and its own Limiter.
+type trial struct {
+	*testing.T
+	limit.Limiter
+}
+
+func (t *trial) takes(holder string, limits ...limit.Limit) limit.Grant {
+	t.Helper()
+	g, err := t.Take(t.Context(), holder, limits)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, g.Wait, time.Duration(0), "a wait was expected not to be negative")
+	return g
+}
+
+func (t *trial) granted(holder string, limits ...limit.Limit) limit.Grant {
+	t.Helper()
+	g := t.takes(holder, limits...)
+	require.Zero(t, g.Wait, "%s was expected to be granted, and waits for %q", holder, g.Key)
+	return g
+}
+
+func (t *trial) waits(holder string, limits ...limit.Limit) time.Duration {
+	t.Helper()
+	g := t.takes(holder, limits...)
+	require.Positive(t, g.Wait, "%s was expected to wait", holder)
+	g.Release() // must do nothing
+	return g.Wait
+}
+
+// Rates slow enough that an implementation's own time makes no difference.
+var (
+	slow  = limit.Limit{Key: "slow", Requests: 1, Per: time.Hour}
+	brisk = limit.Limit{Key: "brisk", Requests: 4, Per: time.Second}
+	free  = limit.Limit{Key: "free"}
+)
+
+// slack is what an implementation may take for a few answers.
+const slack = 200 * time.Millisecond
+
+func withinLimit(t *trial) {
+	t.granted("a", slow)
+	t.granted("b", brisk)
+	for range 100 {
+		t.granted("c", free)
+	}
+}
+
+func burst(t *trial) {
+	l := limit.Limit{Key: "k", Requests: 1, Per: time.Hour, Burst: 5}
+	for i := range 5 {
+		t.granted(fmt.Sprint("holder", i), l)
+	}
+	wait := t.waits("late", l)
+	assert.InDelta(t, time.Hour, wait, float64(slack), "the next call was expected one interval later")
+}
+
+func ownTimes(t *trial) {
+	t.granted("first", slow)
+	for i := range 10 {
+		wait := t.waits(fmt.Sprint("holder", i), slow)
+		assert.InDelta(t, time.Duration(i+1)*time.Hour, wait, float64(slack), "holder %d was expected to have a turn of its own", i)
+	}
+	wait := t.waits("holder3", slow)
+	assert.InDelta(t, 4*time.Hour, wait, float64(slack), "who asks early was expected to be told what is left of its wait")
+}
+
+func comesBack(t *trial) {
+	t.granted("first", brisk)
+	started := time.Now()
+	for {
+		g := t.takes("second", brisk)
+		if g.Wait == 0 {
+			break
+		}
+		time.Sleep(g.Wait)
+	}
+	took := time.Since(started)
+	assert.GreaterOrEqual(t, took, 250*time.Millisecond-slack/4)
+	assert.Less(t, took, 250*time.Millisecond+slack)
+}
+
+func noOvertaking(t *trial) {
+	t.granted("first", brisk)
+	second := t.waits("second", brisk)
+	time.Sleep(second)
+	third := t.waits("third", brisk)
+	assert.Greater(t, third, second/2, "the turn was promised to the second")
+	t.granted("second", brisk)
+}
+
+func together(t *trial) {
+	other := limit.Limit{Key: "other", Requests: 1, Per: time.Hour}
+	t.granted("first", slow)
+	t.waits("second", other, slow)
+	t.granted("third", other)
+	wait := t.waits("fourth", slow, limit.Limit{Key: "room", Concurrent: 1})
+	assert.Greater(t, wait, time.Hour+slack, "the second was expected to be before the fourth")
+	t.granted("fifth", limit.Limit{Key: "room", Concurrent: 1})
+}
+
+func concurrent(t *trial) {
+	l := limit.Limit{Key: "k", Concurrent: 2}
+	a := t.granted("a", l)
+	t.granted("b", l)
+	t.waits("c", l)
+	a.Release()
+	t.granted("c", l)
+	t.waits("d", l)
+}
+
+func releaseOnce(t *trial) {
+	l := limit.Limit{Key: "k", Concurrent: 2}
+	a := t.granted("a", l)
+	t.granted("b", l)
+	a.Release()
+	a.Release()
+	t.granted("c", l)
+	t.waits("d", l)
+	limit.Grant{}.Release() // must not panic
+}
+
+func retryAfter(t *trial) {
+	t.Learn("k", limit.Quota{RetryAfter: time.Hour})
+	for _, l := range []limit.Limit{{Key: "k"}, {Key: "k", Requests: 1000, Per: time.Second}} {
+		assert.InDelta(t, time.Hour, t.waits("a", l), float64(slack))
+	}
+	t.Learn("k", limit.Quota{RetryAfter: time.Minute})
+	assert.Greater(t, t.waits("a", limit.Limit{Key: "k"}), 59*time.Minute, "what was learned was expected not to be forgotten")
+	t.granted("b", free)
+}
+
+func noneRemaining(t *trial) {
+	t.Learn("k", limit.Quota{Remaining: 0, Reset: time.Now().Add(time.Hour)})
+	assert.InDelta(t, time.Hour, t.waits("a", limit.Limit{Key: "k"}), float64(slack))
+	t.granted("b", free)
+
+	t.Learn("past", limit.Quota{Remaining: 0, Reset: time.Now().Add(-time.Second)})
+	t.granted("c", limit.Limit{Key: "past"})
+}
+
+func fewRemaining(t *trial) {
+	reset := time.Now().Add(time.Hour)
+	l := limit.Limit{Key: "k"}
+	t.Learn("k", limit.Quota{Remaining: 3, Reset: reset})
+	t.granted("a", l)
+	t.granted("b", l)
+	// An answer that does not know of b yet.
+	t.Learn("k", limit.Quota{Remaining: 2, Reset: reset.Add(time.Second)})
+	t.granted("c", l)
+	assert.InDelta(t, time.Hour, t.waits("d", l), float64(slack))
+	// The next window.
+	t.Learn("k", limit.Quota{Remaining: 1, Reset: reset.Add(time.Minute)})
+	t.granted("d", l)
+}
+
+func lastSettings(t *trial) {
+	l := limit.Limit{Key: "k", Requests: 1, Per: time.Hour}
+	t.granted("a", l)
+	t.waits("b", l)
+	l = limit.Limit{Key: "k", Requests: 1, Per: time.Millisecond, Burst: 1}
+	g := t.takes("b", l)
+	assert.LessOrEqual(t, g.Wait, slack, "the slower limit was expected to be gone")
+}
+
+func atMostADay(t *trial) {
+	daily := limit.Limit{Key: "daily", Requests: 1, Per: 24 * time.Hour}
+	t.granted("a", daily)
+	for i := range 3 {
+		assert.LessOrEqual(t, t.waits(fmt.Sprint(i), daily), limit.MaxWait)
+	}
+	t.Learn("k", limit.Quota{RetryAfter: 1000 * time.Hour})
+	t.Learn("k", limit.Quota{Reset: time.Now().AddDate(1000, 0, 0)})
+	assert.LessOrEqual(t, t.waits("a", limit.Limit{Key: "k"}), limit.MaxWait)
+}
+
+func atOnce(t *trial) {
+	limits := []limit.Limit{{Key: "rate", Requests: 1, Per: time.Hour, Burst: 7}, {Key: "room", Concurrent: 5}}
+	var granted atomic.Int64
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			if g, err := t.Take(t.Context(), fmt.Sprint(i), limits); assert.NoError(t, err) && g.Wait == 0 {
+				granted.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	assert.EqualValues(t, 5, granted.Load())
+}
+
+func ended(t *trial) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := t.Take(ctx, "a", []limit.Limit{slow})
+	require.ErrorIs(t, err, context.Canceled)
+	t.granted("b", slow)
+}
+
+func givenUp(t *trial) {
+	l := limit.Limit{Key: "k", Requests: 1, Per: time.Minute}
+	t.granted("first", l)
+	for i := range 10 {
+		t.waits(fmt.Sprint("gone", i), l)
+	}
+	time.Sleep(10*time.Minute + limit.PlaceKept + 2*time.Second)
+	t.granted("late", l)
+	assert.Equal(t, time.Minute, t.waits("later", l), "the places of those who are gone were expected to be given up")
+}
