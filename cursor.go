@@ -31,7 +31,8 @@ const (
 //
 // Each Schedule has a cursor of its own. It moves when an execution has succeeded, in the transaction that
 // records that, so never before the Destination has confirmed what it stands for; where it stands is in [ScheduleState].Cursor. See
-// SetCursor and ResetCursor of [Controller].
+// SetCursor and ResetCursor of [Controller]. An answer with a cursor is delivered only once the Store has kept it; of those that are
+// larger than [MaxAnswerBytes], docs/guarantees.md says what a lost worker can cost.
 type Cursor struct {
 	// Path is where the value is in a record, or, of a CursorToken, in the answer. It is written as the paths of the
 	// Schedule's Extract are; of an answer, in JSONPath. A record without the value, or with null, is passed over.

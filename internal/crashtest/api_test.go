@@ -20,17 +20,21 @@ type api struct {
 	mu    sync.Mutex
 	well  bool              // guarded by mu
 	calls map[string][]call // by execution; guarded by mu
+	pages map[string]int64  // how many there are, by execution, where the answer comes in pages; guarded by mu
+	logs  map[string]int64  // the highest item of a log, by schedule; guarded by mu
 }
 
 // A call is one that came.
 type call struct {
 	fence    int64
-	answered bool // with records
-	records  int
+	page     int64 // which is asked for, from 1; 0: the answer is whole
+	answered bool
+	records  int64
+	first    int64 // of the items of a log that are answered; 0: they are not of a log
 }
 
 func newAPI(t *testing.T) *api {
-	a := &api{calls: map[string][]call{}}
+	a := &api{calls: map[string][]call{}, pages: map[string]int64{}, logs: map[string]int64{}}
 	a.Server = httptest.NewServer(http.HandlerFunc(a.answer))
 	t.Cleanup(func() {
 		a.CloseClientConnections()
@@ -52,6 +56,13 @@ func (a *api) of(execution string) []call {
 	return a.calls[execution]
 }
 
+// pagesOf returns how many pages there are for an execution; 0 if it did not ask.
+func (a *api) pagesOf(execution string) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pages[execution]
+}
+
 func (a *api) total() (executions, calls int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -62,15 +73,34 @@ func (a *api) total() (executions, calls int) {
 }
 
 // came notes a call, and says how it is answered.
-func (a *api) came(execution string, fence int64) (status, records int, takes time.Duration) {
+func (a *api) came(execution string, made call) (noted call, status int, takes time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	status, records = http.StatusOK, 1+rand.N(4)
+	status, made.records = http.StatusOK, 1+rand.Int64N(4)
 	if !a.well {
 		status, takes = mood()
 	}
-	a.calls[execution] = append(a.calls[execution], call{fence, status == http.StatusOK, records})
-	return status, records, takes
+	made.answered = status == http.StatusOK
+	if made.page > 0 && a.pages[execution] == 0 {
+		a.pages[execution] = 2 + rand.Int64N(3)
+	}
+	a.calls[execution] = append(a.calls[execution], made)
+	return made, status, takes
+}
+
+// cameForLog is came for what is new in the log of a schedule, to which something may be added before.
+func (a *api) cameForLog(execution, schedule string, made call, since int64) (noted call, status int, takes time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	status = http.StatusOK
+	if !a.well {
+		status, takes = mood()
+	}
+	made.answered = status == http.StatusOK
+	a.logs[schedule] += rand.Int64N(4)
+	made.first, made.records = since+1, a.logs[schedule]-since
+	a.calls[execution] = append(a.calls[execution], made)
+	return made, status, takes
 }
 
 // mood is how an API is answering on a bad day: some calls fail, a few take longer than a lease.
@@ -99,11 +129,24 @@ func mood() (status int, takes time.Duration) {
 }
 
 func (a *api) answer(w http.ResponseWriter, r *http.Request) {
-	execution := r.Header.Get("X-Execution")
-	fence, _ := strconv.ParseInt(r.Header.Get("X-Fence"), 10, 64)
-	status, records, takes := a.came(execution, fence)
+	execution, query := r.Header.Get("X-Execution"), r.URL.Query()
+	number := func(text string) int64 {
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return n
+	}
+	made := call{fence: number(r.Header.Get("X-Fence"))}
+	if r.URL.Path == "/pages" {
+		made.page = max(1, number(query.Get("page")))
+	}
+	var status int
+	var takes time.Duration
+	if r.URL.Path == "/log" {
+		made, status, takes = a.cameForLog(execution, r.Header.Get("X-Schedule"), made, number(query.Get("since")))
+	} else {
+		made, status, takes = a.came(execution, made)
+	}
 	if r.URL.Path == "/hang" {
-		takes = map[int64]time.Duration{1: time.Hour, 2: 1500 * time.Millisecond}[fence]
+		takes = map[int64]time.Duration{1: time.Hour, 2: 1500 * time.Millisecond}[made.fence]
 	}
 	select {
 	case <-time.After(takes):
@@ -121,10 +164,25 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		return
 	}
-	items := make([]string, records)
-	for place := range items {
-		items[place] = fmt.Sprintf(`{"execution":%q,"fence":%d,"place":%d,"of":%d}`, execution, fence, place, records)
+	items := make([]string, made.records)
+	for i := range items {
+		row := made.row(int64(i))
+		items[i] = fmt.Sprintf(`{"execution":%q,"fence":%d,"page":%d,"place":%d,"of":%d,"item":%d}`,
+			execution, row.fence, row.page, row.place, row.of, row.item)
+	}
+	next := "null"
+	if made.page > 0 && made.page < a.pagesOf(execution) {
+		next = strconv.FormatInt(made.page+1, 10)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"items":[%s]}`, strings.Join(items, ","))
+	fmt.Fprintf(w, `{"items":[%s],"next":%s}`, strings.Join(items, ","), next)
+}
+
+// row returns the record at a place of the answer.
+func (c call) row(place int64) row {
+	r := row{fence: c.fence, page: c.page, place: place, of: c.records}
+	if c.first > 0 {
+		r.item = c.first + place
+	}
+	return r
 }

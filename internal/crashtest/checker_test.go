@@ -35,7 +35,9 @@ type checker struct {
 // A row is a record at a destination.
 type row struct {
 	fence     int64 // of the call that gave it
+	page      int64 // 0: the answer was whole
 	place, of int64
+	item      int64 // of a log; 0: it is of none
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -68,13 +70,20 @@ func (w *world) check(ctx context.Context, store callsheet.Store) (*checker, err
 	for _, sch := range c.schedules {
 		c.checkOccurrences(sch, of[sch.ID])
 	}
-	delivers := map[string]bool{}
+	schedules := map[string]callsheet.Schedule{}
 	for _, sch := range c.schedules {
-		delivers[sch.ID] = sch.Delivery != ""
+		schedules[sch.ID] = sch
+		if sch.Request == "log" {
+			c.checkCursor(sch, of[sch.ID])
+		}
 	}
 	for _, e := range executions {
 		c.checkExecution(e)
-		c.checkRows(e, delivers[e.Schedule])
+		if sch := schedules[e.Schedule]; sch.Request == "pages" {
+			c.checkPages(e, sch.Delivery != "")
+		} else {
+			c.checkRows(e, sch)
+		}
 	}
 	c.checkCalls()
 	c.checkAnswers()
@@ -106,13 +115,13 @@ func (c *checker) readWarehouse(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, `SELECT execution, fence, place, "of" FROM polled`)
+	rows, err := conn.Query(ctx, `SELECT execution, fence, page, place, "of", item FROM polled`)
 	if err != nil {
 		return err
 	}
 	var execution string
 	var r row
-	_, err = pgx.ForEachRow(rows, []any{&execution, &r.fence, &r.place, &r.of}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&execution, &r.fence, &r.page, &r.place, &r.of, &r.item}, func() error {
 		c.rows[execution] = append(c.rows[execution], r)
 		return nil
 	})
@@ -142,13 +151,13 @@ func (c *checker) readFiles() error {
 func (c *checker) readLines(text string) error {
 	for line := range strings.Lines(text) {
 		var r struct {
-			Execution        string
-			Fence, Place, Of int64
+			Execution                    string
+			Fence, Page, Place, Of, Item int64
 		}
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			return fmt.Errorf("%w in %q", err, line)
 		}
-		c.rows[r.Execution] = append(c.rows[r.Execution], row{r.Fence, r.Place, r.Of})
+		c.rows[r.Execution] = append(c.rows[r.Execution], row{r.Fence, r.Page, r.Place, r.Of, r.Item})
 	}
 	return nil
 }
@@ -159,13 +168,13 @@ func (c *checker) readCSV(text string) error {
 		return err
 	}
 	for _, line := range lines[min(1, len(lines)):] {
-		var n [3]int64
+		var n [5]int64
 		for i := range n {
 			if n[i], err = strconv.ParseInt(line[i+1], 10, 64); err != nil {
 				return err
 			}
 		}
-		c.rows[line[0]] = append(c.rows[line[0]], row{n[0], n[1], n[2]})
+		c.rows[line[0]] = append(c.rows[line[0]], row{n[0], n[1], n[2], n[3], n[4]})
 	}
 	return nil
 }
@@ -237,29 +246,37 @@ func (c *checker) checkExecution(e callsheet.Execution) {
 }
 
 // checkRows: those of succeeded executions are there once, and no others but for the one case in which they may be.
-func (c *checker) checkRows(e callsheet.Execution, delivers bool) {
+func (c *checker) checkRows(e callsheet.Execution, sch callsheet.Schedule) {
 	rows := c.rows[e.ID]
 	switch {
 	case len(rows) == 0:
-		if e.State == callsheet.StateSucceeded && delivers {
+		nothingNew := func(made call) bool { return made.answered && made.records == 0 }
+		if e.State == callsheet.StateSucceeded && sch.Delivery != "" && !slices.ContainsFunc(c.world.api.of(e.ID), nothingNew) {
 			c.problem("%s of %s succeeded, and its rows are not there: %+v", e.ID, e.Schedule, e.Attempts)
 		}
 		return
 	case e.State != callsheet.StateSucceeded && !mayHaveDelivered(e):
 		c.problem("%s is %s (%s), and left %d rows: %+v", e.ID, e.State, e.Reason, len(rows), e.Attempts)
 	}
+	c.checkBatch(e, 0, rows)
+}
+
+// checkBatch: rows are all those of one answer that was given for a page, once.
+func (c *checker) checkBatch(e callsheet.Execution, page int64, rows []row) {
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.place, b.place) })
-	for i, r := range rows {
-		if r != (row{rows[0].fence, int64(i), int64(len(rows))}) {
-			c.problem("the rows of %s are %v", e.ID, rows)
-			return
+	given := func(made call) bool {
+		if !made.answered || made.page != page || made.fence != rows[0].fence || made.records != int64(len(rows)) {
+			return false
 		}
+		for i, r := range rows {
+			if r != made.row(int64(i)) {
+				return false
+			}
+		}
+		return true
 	}
-	of := func(made call) bool {
-		return made.fence == rows[0].fence && made.answered && made.records == len(rows)
-	}
-	if !slices.ContainsFunc(c.world.api.of(e.ID), of) {
-		c.problem("the rows of %s are %v, and no such answer was given: %v", e.ID, rows, c.world.api.of(e.ID))
+	if calls := c.world.api.of(e.ID); !slices.ContainsFunc(calls, given) {
+		c.problem("the rows of %s are %v, which are not those of one answer for page %d: %v", e.ID, rows, page, calls)
 	}
 }
 
@@ -270,7 +287,7 @@ func mayHaveDelivered(e callsheet.Execution) bool {
 	})
 }
 
-// checkCalls: one at most for each claim, and one that was answered for each execution that succeeded.
+// checkCalls: one at most for each claim and page, and one that was answered for each page of each execution that succeeded.
 func (c *checker) checkCalls() {
 	api := c.world.api
 	api.mu.Lock()
@@ -280,36 +297,45 @@ func (c *checker) checkCalls() {
 		if !ok {
 			c.problem("the API was called for %s, which is not there", id)
 		}
-		fences := map[int64]bool{}
+		type once struct{ fence, page int64 }
+		seen := map[once]bool{}
 		for _, made := range calls {
-			if fences[made.fence] || made.fence < 1 || made.fence > e.Fence {
+			this := once{made.fence, made.page}
+			if seen[this] || made.fence < 1 || made.fence > e.Fence {
 				c.problem("%s was claimed %d times, and the API was called %v", id, e.Fence, calls)
 				break
 			}
-			fences[made.fence] = true
+			seen[this] = true
 		}
 	}
 	for id, e := range c.executions {
-		answered := slices.ContainsFunc(api.calls[id], func(made call) bool { return made.answered })
-		if e.State == callsheet.StateSucceeded && !answered {
-			c.problem("%s succeeded, and the API never answered: %v", id, api.calls[id])
+		if e.State != callsheet.StateSucceeded {
+			continue
+		}
+		for number := min(1, api.pages[id]); number <= api.pages[id]; number++ {
+			answered := func(made call) bool { return made.answered && made.page == number }
+			if !slices.ContainsFunc(api.calls[id], answered) {
+				c.problem("%s succeeded, and the API never answered for page %d: %v", id, number, api.calls[id])
+			}
 		}
 	}
 }
 
-// checkAnswers: where an answer was kept, the API is not asked again, unless that one could not be extracted.
+// checkAnswers: where an answer was kept, the API is not asked again, unless that one could not be extracted; and not at all
+// for a page before it.
 func (c *checker) checkAnswers() {
 	h := c.world.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id, first := range h.kept {
-		e := c.executions[id]
-		for _, made := range c.world.api.of(id) {
-			if made.fence <= first || e.Fence >= 100 {
+	for kept, first := range h.kept {
+		e := c.executions[kept.execution]
+		for _, made := range c.world.api.of(e.ID) {
+			if made.fence <= first || made.page > kept.number || e.Fence >= 100 {
 				continue
 			}
-			if before := e.Attempts[made.fence-2]; before.Class != callsheet.ClassBadResponse {
-				c.problem("%s: an answer was kept under fence %d, and the API was called again under %d: %+v", id, first, made.fence, e.Attempts)
+			if before := e.Attempts[made.fence-2]; made.page < kept.number || before.Class != callsheet.ClassBadResponse {
+				c.problem("%s: an answer for page %d was kept under fence %d, and the API was asked for page %d under %d: %+v",
+					e.ID, kept.number, first, made.page, made.fence, e.Attempts)
 			}
 		}
 	}

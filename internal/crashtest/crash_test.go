@@ -38,7 +38,7 @@ type form struct {
 }
 
 // least is what a run has to have seen to count.
-type least struct{ executions, kills, zombies, network, crashes int }
+type least struct{ executions, kills, zombies, network, crashes, resumed int }
 
 func formOf(scale int) form {
 	if scale == 0 {
@@ -50,7 +50,7 @@ func formOf(scale int) form {
 	}
 	return form{
 		nodes: 4, schedules: 300, pause: 2 * time.Second, machinePause: 15 * time.Second,
-		least:   least{20_000 * scale, 150 * scale, 20 * scale, 100 * scale, 5 * scale},
+		least:   least{20_000 * scale, 150 * scale, 20 * scale, 100 * scale, 5 * scale, 1},
 		perNode: counts{{kill, 20 * scale}, {suicide, 20 * scale}, {zombie, 6 * scale}, {toxic, 16 * scale}, {cut, 7 * scale}, {noCommit, 7 * scale}, {stop, 2 * scale}},
 		machine: counts{{crash, 6 * scale}, {full, 6 * scale}},
 	}
@@ -121,13 +121,15 @@ func TestCrash_ManyNodesOnPostgres(t *testing.T) {
 	w.stopAll()
 	w.leavesNothing()
 	t.Logf("seed %d, lease %s, %s: %v", s, crashLease, time.Since(began).Round(time.Second), x.done)
+	_, _, resumed := c.resumed()
 	seen := least{len(c.executions), x.done[kill] + x.done[suicide], x.done[zombie],
-		x.done[toxic] + x.done[cut] + x.done[noCommit] - x.done["no commit came by"], x.done[crash]}
+		x.done[toxic] + x.done[cut] + x.done[noCommit] - x.done["no commit came by"], x.done[crash], resumed}
 	assert.True(t, seen.executions >= f.least.executions && seen.kills >= f.least.kills && seen.zombies >= f.least.zombies &&
-		seen.network >= f.least.network && seen.crashes >= f.least.crashes, "%+v was expected, and %+v was seen", f.least, seen)
+		seen.network >= f.least.network && seen.crashes >= f.least.crashes && seen.resumed >= f.least.resumed, "%+v was expected, and %+v was seen", f.least, seen)
 }
 
-// schedules returns n of them, with all policies, that fire every few seconds and deliver in turns.
+// schedules returns n of them, with all policies, that fire every few seconds and deliver in turns. A fifth of them gets its
+// answers in pages; a tenth asks for what is new, each time from where the time before came to.
 func schedules(n int, deliveries []string) []callsheet.Schedule {
 	all := make([]callsheet.Schedule, n)
 	for i := range all {
@@ -137,6 +139,12 @@ func schedules(n int, deliveries []string) []callsheet.Schedule {
 			Overlap: callsheet.Overlaps()[i%4], Misfire: callsheet.Misfires()[i%3],
 			MisfireGrace: 2 * time.Second, MisfireLimit: 10,
 			RetryDelay: 200 * time.Millisecond, MaxRetryDelay: time.Second, Timeout: 10 * time.Second,
+		}
+		switch {
+		case i%5 == 1:
+			s.Request = "pages"
+		case i%10 == 4:
+			s.Request, s.Overlap = "log", callsheet.OverlapSkip
 		}
 		if i%2 == 0 {
 			s.Every = time.Duration(seconds) * time.Second
@@ -271,9 +279,10 @@ func (w *world) report(when string, c *checker) {
 		}
 	}
 	called, calls := w.api.total()
+	paged, resumed, afterLoss := c.resumed()
 	w.t.Logf("%s: %d executions %v, of which %d ran, in %d attempts; %d workers were lost under them; %d gaps of %d occurrences; %d calls for %d of them; "+
-		"rows of %d, of which %d have not succeeded; %d writes refused",
-		when, len(c.executions), states, claimed, attempts, lost, gaps, missed, calls, called, len(c.rows), left, w.history.refused)
+		"rows of %d, of which %d have not succeeded; %d writes refused; %d came in pages, %d of them went on in the midst of them, %d of those after a worker was lost",
+		when, len(c.executions), states, claimed, attempts, lost, gaps, missed, calls, called, len(c.rows), left, w.history.refused, paged, resumed, afterLoss)
 	slices.Sort(c.problems)
 	for _, problem := range c.problems[:min(20, len(c.problems))] {
 		w.t.Errorf("%s: %s", when, problem)

@@ -21,8 +21,13 @@
 //     say so, or nobody knew whether COMMIT came through, and no attempt after it could say so either. It is a dead letter, or
 //     was cancelled before its next attempt. In the end the dead letters are retried: each then succeeds, and its
 //     rows are there once.
+//   - Where the answer comes in pages, that holds for each page. Pages are delivered as they come: an execution that has not succeeded
+//     left those that it says it has delivered, which are the first ones, and in that one case some after them.
+//   - Where a cursor asks for what is new, all that is up to it came, and nothing by two executions that succeeded, unless
+//     one of them is a dead letter that was retried.
 //   - The API is called once at most for each claim, and once at least for each execution that succeeded. It is not
-//     called again where its answer was kept and could be extracted.
+//     called again where its answer was kept and could be extracted. With pages, that is for each page; one that was delivered before
+//     another was kept, or whose delivery was recorded, is not asked for again at all.
 //   - Each claim has its own fence, and its one attempt in the history. What a worker was told is recorded is what is recorded.
 //   - The statistics are what a recount gives.
 //   - Nothing runs 15 seconds after the last fault. Nodes that are asked to stop leave no goroutine, no connection

@@ -47,7 +47,7 @@ type nodeConfig struct {
 // failpoints are the places at which a node can be told to kill itself.
 var failpoints = []string{
 	"after plan", "after ring", "after claim", "after fetch", "after keep", "mid deliver", "after deliver",
-	"after finish", "after renew", "after reclaim",
+	"between pages", "after finish", "after renew", "after reclaim",
 }
 
 // A bomb kills the process when a failpoint is passed.
@@ -221,6 +221,7 @@ func (s *signing) Run(ctx context.Context, call callsheet.Call) (callsheet.Resul
 	if headers == nil {
 		headers = map[string]string{}
 	}
+	headers["X-Schedule"] = call.Schedule.ID
 	headers["X-Execution"] = call.Execution.ID
 	headers["X-Fence"] = strconv.FormatInt(call.Execution.Fence, 10)
 	call.Request.Headers = headers
@@ -261,11 +262,18 @@ func (s recording) Claim(ctx context.Context, c callsheet.ClaimRequest) ([]calls
 }
 
 func (s recording) Keep(ctx context.Context, a callsheet.Answer) error {
+	page := 0
+	if p := a.Progress; p != nil && p.Next != (callsheet.PageState{}) {
+		page = p.Pages + 1
+	}
+	if page > 1 {
+		s.bomb.pass("between pages")
+	}
 	s.bomb.pass("after fetch")
 	err := s.Store.Keep(ctx, a)
 	s.bomb.pass("after keep")
 	if err == nil {
-		say("kept", a.ExecutionID, a.Fence)
+		say("kept", a.ExecutionID, a.Fence, page)
 	}
 	return err
 }

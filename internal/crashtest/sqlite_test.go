@@ -56,6 +56,9 @@ func TestCrash_OneNodeOnSQLite(t *testing.T) {
 			c, err := w.check(t.Context(), store)
 			require.NoError(t, err)
 			w.report(when, c)
+			if _, _, resumed := c.resumed(); scale > 0 {
+				assert.Positive(t, resumed, "no execution went on in the midst of its pages")
+			}
 			_, err = w.scheduler(store).RetryAll(t.Context(), callsheet.ExecutionQuery{})
 			require.NoError(t, err)
 		})

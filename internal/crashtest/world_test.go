@@ -101,7 +101,7 @@ func (w *world) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `CREATE TABLE polled (execution text, fence bigint, place bigint, "of" bigint)`)
+	_, err = conn.Exec(ctx, `CREATE TABLE polled (execution text, fence bigint, page bigint, place bigint, "of" bigint, item bigint)`)
 	return errors.Join(err, destination.Migrate(ctx), store.Close(), destination.Close(), conn.Close(ctx))
 }
 
@@ -116,9 +116,12 @@ func (w *world) sheet(schedules ...callsheet.Schedule) callsheet.Sheet {
 		Requests: []callsheet.Request{
 			{ID: "poll", Source: "api", Path: "/poll"},
 			{ID: "hang", Source: "api", Path: "/hang", Timeout: time.Hour},
+			{ID: "pages", Source: "api", Path: "/pages", Pages: &callsheet.Pagination{By: callsheet.PageByToken, Param: "page", Path: "$.next"}},
+			{ID: "log", Source: "api", Path: "/log", Cursor: &callsheet.Cursor{Type: callsheet.CursorInteger, Param: "since", Path: "$.item"}},
 		},
 		Extracts: []callsheet.Extract{{ID: "items", Records: "$.items", Fields: []callsheet.Field{
-			field("execution", extract.String), field("fence", extract.Integer), field("place", extract.Integer), field("of", extract.Integer),
+			field("execution", extract.String), field("fence", extract.Integer), field("page", extract.Integer),
+			field("place", extract.Integer), field("of", extract.Integer), field("item", extract.Integer),
 		}}},
 		Schedules: schedules,
 	}
@@ -288,18 +291,24 @@ type claim struct {
 	fence     int64
 }
 
+// A page is one of an execution's answer, from 1; 0: the answer is whole.
+type page struct {
+	execution string
+	number    int64
+}
+
 // A history is what nodes were told by the Store. What a node was told when it was killed may be missing.
 type history struct {
 	mu       sync.Mutex
 	claimed  map[claim]string // by whom; guarded by mu, as all of them
 	finished map[claim]string // the class that was recorded; "-": it succeeded
-	kept     map[string]int64 // by execution, the first fence under which an answer was kept
+	kept     map[page]int64   // the first fence under which an answer was kept
 	refused  int              // outcomes
 	doubts   []string         // what cannot be
 }
 
 func newHistory() *history {
-	return &history{claimed: map[claim]string{}, finished: map[claim]string{}, kept: map[string]int64{}}
+	return &history{claimed: map[claim]string{}, finished: map[claim]string{}, kept: map[page]int64{}}
 }
 
 func (h *history) heard(node, line string) {
@@ -324,8 +333,10 @@ func (h *history) heard(node, line string) {
 		}
 		h.finished[c] = words[3]
 	case "kept":
-		if first, ok := h.kept[c.execution]; !ok || fence < first {
-			h.kept[c.execution] = fence
+		number, _ := strconv.ParseInt(words[3], 10, 64)
+		of := page{c.execution, number}
+		if first, ok := h.kept[of]; !ok || fence < first {
+			h.kept[of] = fence
 		}
 	case "refused":
 		h.refused++
