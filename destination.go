@@ -32,6 +32,12 @@ type Destination interface {
 	// Batch is committed, Deliver stops and returns the context's error. An empty Batch is
 	// delivered too (it may create the target) and is no error.
 	//
+	// An execution may be delivered in several Batches, Chunk 0, 1, 2…, one after the other. Each is known by itself:
+	// what was delivered of an execution stays when a later chunk fails, and its next attempt repeats all of them.
+	// A Destination that promises ExactlyOnce refuses a Batch, of whatever Chunk, whose Fence is smaller than one that
+	// it delivered of the execution, with an error that wraps [ErrStaleFence]: it would be added to
+	// what the worker's successor has delivered, perhaps of another answer.
+	//
 	// Deliver does not keep b.Fields and b.Records after it returns, and does not change them. An error is
 	// classified as [ClassDelivery] and retried unless it is a [*ClassifiedError] of another class.
 	Deliver(ctx context.Context, b Batch) error

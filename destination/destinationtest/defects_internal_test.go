@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type shelf struct {
 	mu     sync.Mutex // guards what follows
 	kept   []kept
+	fences map[string]int64 // the greatest of each execution
 	opened int
 }
 
@@ -103,21 +104,63 @@ func (d *sound) Validate(delivery callsheet.Delivery) error {
 }
 
 func (d *sound) Deliver(ctx context.Context, b callsheet.Batch) error {
+	var tx transaction
 	d.turn.Lock()
 	defer d.turn.Unlock()
+	if err := d.deliverIn(ctx, &tx, b); err != nil {
+		return err
+	}
+	d.commit(tx)
+	return nil
+}
+
+// A transaction is what was delivered and is not committed.
+type transaction struct{ batches []callsheet.Batch }
+
+func (d *sound) Shares(any) bool { return true }
+
+func (d *sound) DeliverJoint(ctx context.Context, conn any, b callsheet.Batch) error {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	return d.deliverIn(ctx, conn.(*transaction), b)
+}
+
+func (d *sound) deliverIn(ctx context.Context, tx *transaction, b callsheet.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if d.has(markOf(b)) {
-		return nil
+	if b.Fence < d.fences[b.ExecutionID] {
+		return callsheet.ErrStaleFence
 	}
 	for _, r := range b.Records {
-		if _, err := r.AppendJSON(nil); err != nil {
+		if _, err := r.AppendJSON(nil); err != nil && !d.has(markOf(b)) {
 			return err
 		}
 	}
-	d.add(markOf(b), slices.Clone(b.Records))
+	b.Records = slices.Clone(b.Records)
+	tx.batches = append(tx.batches, b)
 	return nil
+}
+
+func (s *shelf) commit(tx transaction) {
+	for _, b := range tx.batches {
+		if !s.has(markOf(b)) {
+			s.add(markOf(b), b.Records)
+		}
+		s.mu.Lock()
+		s.fences[b.ExecutionID] = max(s.fences[b.ExecutionID], b.Fence)
+		s.mu.Unlock()
+	}
+}
+
+// alteredJoint is a JointDestination that does it in another way.
+type alteredJoint struct {
+	*sound
+	joint func(ctx context.Context, conn any, b callsheet.Batch) error
+}
+
+func (d alteredJoint) DeliverJoint(ctx context.Context, conn any, b callsheet.Batch) error {
+	return d.joint(ctx, conn, b)
 }
 
 // altered is a Destination of which some methods are other ones.
@@ -368,6 +411,40 @@ var defects = []struct {
 		return d.Deliver(ctx, b)
 	})},
 	{"chunks are one", "chunks", batches(func(b *callsheet.Batch) { b.Chunk = 0 })},
+	{"the next attempt writes again what was empty", "chunks repeated", replaces(func(b callsheet.Batch) bool { return b.Attempt > 1 && b.Chunk == 1 })},
+	{"a repeated execution gets no new chunks", "chunks repeated", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
+		if b.Attempt > 1 {
+			return nil
+		}
+		return d.Deliver(ctx, b)
+	})},
+	{"chunks are known by their number", "chunks of two executions", batches(func(b *callsheet.Batch) { b.ExecutionID = "the" })},
+	{"a chunk that fails takes the others along", "chunk that fails", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
+		err := d.Deliver(ctx, b)
+		if err != nil {
+			d.remove(mark{b.Delivery.Target, b.ExecutionID, 0})
+		}
+		return err
+	})},
+	{"fences are not heeded", "chunk of a stale worker", batches(func(b *callsheet.Batch) { b.Fence = 1 })},
+	{"fences are those of a chunk", "chunk of a stale worker", func(d *sound) callsheet.Destination {
+		return refusesStale(batches(func(b *callsheet.Batch) { b.Fence = 1 })(d))
+	}},
+	{"fences count where something is written", "chunk of a stale worker", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
+		if d.has(markOf(b)) {
+			return nil
+		}
+		return d.Deliver(ctx, b)
+	})},
+	{"a joint chunk has no marker", "joint chunk", func(d *sound) callsheet.Destination {
+		return alteredJoint{d, func(ctx context.Context, conn any, b callsheet.Batch) error {
+			newIdentity(&b)
+			return d.DeliverJoint(ctx, conn, b)
+		}}
+	}},
+	{"a joint chunk does not wait for the commit", "joint chunk", func(d *sound) callsheet.Destination {
+		return alteredJoint{d, func(ctx context.Context, _ any, b callsheet.Batch) error { return d.Deliver(ctx, b) }}
+	}},
 	{"who writes last undoes the others", "many at once", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
 		before := d.all()
 		runtime.Gosched()
@@ -425,7 +502,7 @@ var defects = []struct {
 }
 
 func harness(t *testing.T, w wrap) Harness {
-	s := &shelf{}
+	s := &shelf{fences: map[string]int64{}}
 	open := func() callsheet.Destination {
 		s.opened++
 		return w(&sound{shelf: s})
@@ -437,7 +514,17 @@ func harness(t *testing.T, w wrap) Harness {
 		Other:       callsheet.Delivery{ID: "o", Target: "there"},
 		ReadOther:   func(*testing.T) []callsheet.Record { return s.read("there") },
 		Reopen:      func(*testing.T) callsheet.Destination { return open() },
-		Invalid:     []callsheet.Delivery{{ID: "none"}},
+		Join: func(t *testing.T, deliver func(context.Context, any) error, commit bool) error {
+			var tx transaction
+			if err := deliver(t.Context(), &tx); err != nil {
+				return err
+			}
+			if commit {
+				s.commit(tx)
+			}
+			return nil
+		},
+		Invalid: []callsheet.Delivery{{ID: "none"}},
 	}
 }
 
@@ -507,7 +594,7 @@ func TestSuite_PassesWhatIsSound(t *testing.T) {
 		"exactly once":               asIs,
 		"at least once":              promises(callsheet.AtLeastOnce, batches(newIdentity)),
 		"more than was promised":     promises(callsheet.AtLeastOnce, asIs),
-		"refuses who lost the lease": refusesStale,
+		"refuses who lost the lease": func(d *sound) callsheet.Destination { return refusesStale(d) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			Run(t, func(t *testing.T) Harness { return harness(t, w) })
@@ -540,14 +627,14 @@ func TestSuite_ByValue(t *testing.T) {
 	}
 }
 
-func refusesStale(d *sound) callsheet.Destination {
+func refusesStale(d callsheet.Destination) callsheet.Destination {
 	var mu sync.Mutex
 	fences := map[mark]int64{}
 	return altered{Destination: d, deliver: func(ctx context.Context, b callsheet.Batch) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if b.Fence < fences[markOf(b)] {
-			return errors.New("the lease was lost")
+			return callsheet.ErrStaleFence
 		}
 		fences[markOf(b)] = b.Fence
 		return d.Deliver(ctx, b)

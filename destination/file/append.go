@@ -40,8 +40,15 @@ func (d *Destination) deliverAppend(ctx context.Context, t target, b callsheet.B
 	if err != nil {
 		return err
 	}
+	known := l.fences[markOfExecution(b.ExecutionID)]
+	if err := refuseStale(b, known); err != nil {
+		return err
+	}
 	if _, delivered := l.seen[markOf(b.ExecutionID, b.Chunk)]; delivered {
-		return nil
+		if b.Fence > max(known, firstFence) {
+			_, err = d.write(l, journal, doneEntry(l.end, b))
+		}
+		return err
 	}
 	text, columns, err := encode(l, data, size, t, b)
 	if err != nil {
@@ -147,7 +154,7 @@ func (d *Destination) commit(ctx context.Context, l *ledger, journal, data *os.F
 	}
 	undone := true
 	if err == nil {
-		undone, err = d.write(l, journal, entry{end: before + int64(len(text)), execution: b.ExecutionID, chunk: b.Chunk})
+		undone, err = d.write(l, journal, doneEntry(before+int64(len(text)), b))
 	}
 	if err != nil && undone { // else the line may count, and the records with it
 		err = errors.Join(err, d.cut(data, before))
