@@ -52,6 +52,11 @@ var cases = []struct {
 	{"valid delivery", "what works must not be refused", validDelivery},
 	{"invalid mode", "a mode that the Destination does not know must be refused when the Delivery is defined", invalidMode},
 	{"invalid key", "a key that cannot work, or that would be ignored, must be refused when the Delivery is defined", invalidKey},
+	{"preview leaves nothing behind", "who asks what would happen must find everything as it was, and deliver afterwards", previewLeavesNothing},
+	{"preview is right", "what a preview counts must be what the delivery then does", previewIsRight},
+	{"preview of an unwritable record", "a preview is for finding out what does not fit, all of it and why", previewOfUnwritable},
+	{"preview of an invalid delivery", "what cannot be delivered must not look as if it could", previewOfInvalid},
+	{"preview cancelled", "a person waits for a preview, and may go away", previewCancelled},
 	{"invalid targets", "a target that cannot work must be refused when the Delivery is defined", invalidTargets},
 }
 

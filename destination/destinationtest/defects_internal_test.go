@@ -153,6 +153,37 @@ func (s *shelf) commit(tx transaction) {
 	}
 }
 
+func (d *sound) Preview(ctx context.Context, b callsheet.Batch) (p callsheet.Preview, err error) {
+	if err := d.Validate(b.Delivery); err != nil {
+		return p, err
+	}
+	for i, r := range b.Records {
+		if _, err := r.AppendJSON(nil); err != nil {
+			p.Fails = true
+			p.Reject(i, err.Error())
+			continue
+		}
+		p.Inserted++
+	}
+	return p, ctx.Err()
+}
+
+// alteredPreview is a Previewer that does it in another way.
+type alteredPreview struct {
+	*sound
+	preview func(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error)
+}
+
+func (d alteredPreview) Preview(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+	return d.preview(ctx, b)
+}
+
+func previews(preview func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error)) wrap {
+	return func(d *sound) callsheet.Destination {
+		return alteredPreview{d, func(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) { return preview(d, ctx, b) }}
+	}
+}
+
 // alteredJoint is a JointDestination that does it in another way.
 type alteredJoint struct {
 	*sound
@@ -475,6 +506,48 @@ var defects = []struct {
 		err := d.Deliver(ctx, b)
 		clear(b.Records)
 		return err
+	})},
+	{"a preview delivers", "preview leaves nothing behind", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		return p, errors.Join(err, d.Deliver(ctx, b))
+	})},
+	{"a preview leaves its marker", "preview leaves nothing behind", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		b.Records = nil
+		return p, errors.Join(err, d.Deliver(ctx, b))
+	})},
+	{"a preview takes all records for changes", "preview is right", previews(func(_ *sound, _ context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		return callsheet.Preview{Updated: len(b.Records)}, nil
+	})},
+	{"a preview counts less than there is", "preview is right", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		p.Inserted = min(p.Inserted, 2)
+		return p, err
+	})},
+	{"a preview minds what was delivered", "preview is right", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		if d.has(markOf(b)) {
+			return callsheet.Preview{Ignored: len(b.Records)}, nil
+		}
+		return d.Preview(ctx, b)
+	})},
+	{"a preview ends at the first bad record", "preview of an unwritable record", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		if p.Rejected > 0 {
+			err = errors.New(p.Problems[0])
+		}
+		return p, err
+	})},
+	{"a preview does not say that the Batch fails", "preview of an unwritable record", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		p.Fails = false
+		return p, err
+	})},
+	{"a preview takes every Delivery", "preview of an invalid delivery", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		b.Delivery.Mode = ""
+		return d.Preview(ctx, b)
+	})},
+	{"a preview ignores the context", "preview cancelled", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		return d.Preview(context.WithoutCancel(ctx), b)
 	})},
 	{"everything is refused", "valid delivery", validates(func(*sound, callsheet.Delivery) error { return errors.New("no") })},
 	{"every mode is taken", "invalid mode", validates(func(d *sound, delivery callsheet.Delivery) error {

@@ -13,6 +13,10 @@
 // "dir/quakes-20261123T134500Z-<execution ID>-<chunk>.csv". Such a file appears whole or not at all,
 // and is not written again: if two workers deliver one execution, the first that commits a chunk is the one.
 //
+// # Previews
+//
+// [Destination.Preview] reads the file's journal and its header, and writes nothing.
+//
 // # CSV
 //
 // nil is an empty cell, the empty string is "" in quotes. In a file with one column, where an empty

@@ -28,7 +28,7 @@ type mark struct {
 	chunk             int
 }
 
-var _ callsheet.Destination = (*Destination)(nil)
+var _ callsheet.Previewer = (*Destination)(nil)
 
 // New returns an empty Destination.
 func New() *Destination {
@@ -82,6 +82,17 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 	d.seen[m] = struct{}{}
 	d.batches[target] = append(d.batches[target], clone(b))
 	return nil
+}
+
+// Preview implements [callsheet.Previewer]. Every record would be added.
+func (d *Destination) Preview(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+	if err := d.Validate(b.Delivery); err != nil {
+		return callsheet.Preview{}, &callsheet.ClassifiedError{Class: callsheet.ClassPermanent, Err: err}
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, there := d.batches[b.Delivery.Target]
+	return callsheet.Preview{Inserted: len(b.Records), Creates: !there}, ctx.Err()
 }
 
 // Records returns the records of a target in the order they were delivered.
