@@ -29,6 +29,7 @@ func TestPreview_LooksAtTheFileAsItIs(t *testing.T) {
 				write(t, c.file, dir, "x.csv")
 			}
 			b := batch("x.csv", "e1", row("n", 1), row("n", 2))
+			b.Fields = []callsheet.Field{{Name: "n", Path: "$.n"}}
 			p, err := d.Preview(t.Context(), b)
 			if c.error == "" {
 				require.NoError(t, err)
