@@ -17,6 +17,8 @@ type Answer struct {
 	Header http.Header `json:"header,omitempty"`
 	// Body is decompressed. A Store may compress what it keeps.
 	Body []byte `json:"body"`
+	// Progress is how far the execution had come before this answer; nil where there is but one.
+	Progress *Progress `json:"progress,omitempty"`
 }
 
 // MaxAnswerBytes is how large an answer may be to be kept. For a larger one the call is made again.

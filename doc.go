@@ -41,6 +41,10 @@
 // each time, or the end. Being throttled, stopped or lost costs no attempt. A panic, in a stage
 // or in the host's code, is a failed attempt with its stack.
 //
+// An answer may come in pages ([Pagination]); each is delivered before the next is asked for, and another attempt goes on
+// at the page where one stopped. A [Cursor] asks for what is new, and what an API says is [Unchanged] is left alone. docs/pages.md
+// has the rules.
+//
 // Record: the outcome, the schedule's state and the statistics are written together.
 // An execution that fails for good is a dead letter: it stays listed, can be retried, and holds
 // nothing up. Its schedule has the status failed until an execution succeeds, and goes on.

@@ -58,6 +58,8 @@ const (
 	ReasonUnplannable = "cannot be planned" // skipped: its next time could not be computed
 	ReasonRetry       = "retry"             // pending: the last attempt failed, another is due
 	ReasonThrottled   = "throttled"         // pending: the API asked to wait
+	ReasonPartial     = "partial"           // pending: as throttled, with some of its pages delivered
+	ReasonUnchanged   = "unchanged"         // succeeded: the answer is as it was, and was not looked into
 	ReasonHandBack    = "handed back"       // pending: its worker stopped before it was done
 	ReasonLost        = "worker lost"       // pending or failed: its worker vanished
 	ReasonExhausted   = "attempts spent"    // failed
@@ -180,6 +182,11 @@ type Result struct {
 	// FromKept is set if no call was made: the answer of an earlier attempt was used.
 	FromKept bool    `json:"from_kept,omitempty"`
 	Timings  Timings `json:"timings,omitzero"`
+	// Pages is how many pages this attempt delivered. Bytes, Records and Rejected are of all pages of the execution, also those that
+	// attempts before delivered.
+	Pages int `json:"pages,omitempty"`
+	// Progress is what the next attempt goes on from; nil: from the start. The history has none.
+	Progress *Progress `json:"progress,omitempty"`
 }
 
 // Timings says how long each stage took. A stage that was not reached has zero.
@@ -253,7 +260,7 @@ func (e Execution) Claimed(worker string, now time.Time, lease time.Duration) Ex
 	e.Worker, e.LeaseUntil = worker, now.Add(lease)
 	e.NotBefore = time.Time{}
 	e.StartedAt = now
-	e.Result, e.Class, e.Error = Result{}, "", ""
+	e.Result, e.Class, e.Error = Result{Progress: e.Progress}, "", ""
 	return e
 }
 
@@ -272,6 +279,11 @@ func (e Execution) Held(fence int64) bool {
 // Finished returns the execution after the attempt that o describes. A cancellation that came in
 // while the attempt ran turns "again later" into cancelled.
 func (e Execution) Finished(o Outcome, now time.Time) Execution {
+	progress := o.Progress
+	if progress == nil {
+		progress = e.Progress
+	}
+	o.Progress = nil
 	attempts := append(slices.Clone(e.Attempts), Attempt{
 		Number: e.Attempt, Fence: e.Fence, Worker: e.Worker,
 		StartedAt: e.StartedAt, FinishedAt: now, Unspent: o.Unspent,
@@ -279,6 +291,10 @@ func (e Execution) Finished(o Outcome, now time.Time) Execution {
 	})
 	e.Attempts = attempts[max(0, len(attempts)-maxAttemptHistory):]
 	e.Result, e.Class, e.Error = o.Result, o.Class, o.Error
+	e.Progress = progress
+	if o.State == StateSucceeded {
+		e.Progress = progress.done()
+	}
 	if o.Unspent {
 		e.Attempt--
 	}

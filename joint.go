@@ -39,20 +39,21 @@ type jointDelivery struct {
 	store       JointStore
 	destination JointDestination
 	batch       Batch
+	failed      Result // of the attempt, if it cannot be delivered
 }
 
 // joining returns what the Pipeline asks whether a Batch will be delivered with the recording, and where it is noted.
-func (n *node) joining(joint **jointDelivery) func(Destination, Batch) bool {
+func (n *node) joining(joint **jointDelivery) func(Destination, Batch, Result) bool {
 	store, ok := n.store.(JointStore)
 	if !ok || store.Database() == nil {
 		return nil
 	}
-	return func(d Destination, b Batch) bool {
+	return func(d Destination, b Batch, failed Result) bool {
 		destination, ok := d.(JointDestination)
 		if !ok || !destination.Shares(store.Database()) {
 			return false
 		}
-		*joint = &jointDelivery{store, destination, b}
+		*joint = &jointDelivery{store, destination, b, failed}
 		return true
 	}
 }

@@ -2,7 +2,6 @@ package callsheet
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -46,8 +45,9 @@ type Call struct {
 	// kept. A stale fence is ErrLeaseLost.
 	Keep func(ctx context.Context, a Answer) error
 	// Join has a Batch delivered in the transaction that records the execution, after the Pipeline has returned
-	// without an error, and reports whether it will be: see [JointDestination]. nil where no Store can.
-	Join func(d Destination, b Batch) bool
+	// without an error, and reports whether it will be: see [JointDestination]. failed is the Result that stands if it
+	// cannot be delivered. nil where no Store can.
+	Join func(d Destination, b Batch, failed Result) bool
 }
 
 // A Stage is a part of the default Pipeline.
@@ -79,10 +79,11 @@ type pipeline struct {
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
 }
 
-// extractKey names one version of an Extract.
+// extractKey names one version of an Extract, and the cursor whose values are extracted with it, if any.
 type extractKey struct {
 	id      string
 	version int64
+	cursor  string
 }
 
 // maxExtractors bounds the compiled Extracts that are kept. When there are more it starts anew.
@@ -94,64 +95,14 @@ func newPipeline(client *fetch.Client, set *settings) Pipeline {
 
 // Run implements Pipeline.
 func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
-	var result Result
-	answer, err := p.answer(ctx, call, &result)
-	if err != nil {
-		return result, &StageError{StageFetch, err}
-	}
-	if call.Extract == nil && call.Delivery == nil {
-		return result, nil
-	}
-	records, err := p.extract(ctx, call, answer, &result)
-	if err != nil {
-		return result, &StageError{StageExtract, err}
-	}
-	if call.Delivery == nil {
-		return result, nil
-	}
-	if err := p.deliver(ctx, call, records, &result); err != nil {
-		return result, &StageError{StageDeliver, err}
-	}
-	return result, nil
+	a := newAttempt(p, call)
+	err := a.run(ctx)
+	return a.result, err
 }
 
-// answer returns the answer: the one that is kept, or else that of a call.
-func (p *pipeline) answer(ctx context.Context, call Call, result *Result) (*Answer, error) {
-	switch {
-	case call.usesKept():
-		result.HTTPStatus, result.Bytes, result.FromKept = call.Answer.Status, int64(len(call.Answer.Body)), true
-		return call.Answer, nil
-	case call.Execution.AnswerOf != "":
-		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", call.Execution.AnswerOf)}
-	}
-	response, err := p.fetch(ctx, call, result)
-	if err != nil {
-		return nil, err
-	}
-	answer := Answer{
-		ExecutionID: call.Execution.ID, Fence: call.Execution.Fence, FetchedAt: now(),
-		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
-	}
-	keeps := call.Keep != nil && (call.Delivery != nil || call.Schedule.KeepAnswers > 0)
-	if keeps && len(response.Body) <= MaxAnswerBytes {
-		err = call.Keep(ctx, answer)
-	}
-	return &answer, err
-}
-
-// usesKept reports whether the attempt takes the answer that is kept. It does unless that could not be
-// extracted: the API may answer better now.
-func (c Call) usesKept() bool {
-	if c.Answer == nil {
-		return false
-	}
-	last, tried := c.Execution.Last()
-	return c.Execution.AnswerOf != "" || tried && last.Class != ClassBadResponse
-}
-
-func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch.Response, error) {
+// fetch makes one call.
+func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
-	request := httpRequest(call.Source, call.Request)
 	if auth := call.Source.Auth; !auth.none() && !auth.givenBy(call.Request) {
 		secret, err := resolve(ctx, p.secrets, auth.Secret)
 		if err != nil {
@@ -166,7 +117,7 @@ func (p *pipeline) fetch(ctx context.Context, call Call, result *Result) (*fetch
 		}
 		return nil, err
 	}
-	result.HTTPStatus, result.Bytes = response.Status, int64(len(response.Body))
+	result.HTTPStatus = response.Status
 	return response, nil
 }
 
@@ -196,31 +147,16 @@ func mergeHeaders(under, over map[string]string) map[string]string {
 	return merged
 }
 
-func (p *pipeline) extract(ctx context.Context, call Call, answer *Answer, result *Result) ([]Record, error) {
-	defer stopwatch(&result.Timings.Extract)()
-	extractor, err := p.extractor(call.Extract)
-	if err != nil {
-		return nil, err
-	}
-	extracted, err := extractor.Extract(ctx, extract.Answer{
-		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
-		ExecutionID: call.Execution.ID, ScheduleID: call.Schedule.ID, ScheduledAt: call.Execution.ScheduledAt,
-		URL: answer.URL, Page: 1,
-	})
-	if err != nil {
-		return nil, err
-	}
-	result.Records, result.Rejected = int64(len(extracted.Records)), extracted.Rejected
-	return extracted.Records, nil
-}
-
 // extractor returns the compiled form of x, which is compiled once for each version. Without an
-// Extract records are whole objects.
-func (p *pipeline) extractor(x *Extract) (extract.Extractor, error) {
+// Extract records are whole objects. With a cursor it extracts that cursor's values instead.
+func (p *pipeline) extractor(x *Extract, cursor *Cursor) (extract.Extractor, error) {
 	var key extractKey
 	var mapping extract.Mapping
 	if x != nil {
-		key, mapping = extractKey{x.ID, x.Version}, x.Mapping()
+		key, mapping = extractKey{id: x.ID, version: x.Version}, x.Mapping()
+	}
+	if cursor != nil {
+		key.cursor, mapping = cursor.Path, cursor.mapping(x)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -238,32 +174,8 @@ func (p *pipeline) extractor(x *Extract) (extract.Extractor, error) {
 	return compiled, nil
 }
 
-func (p *pipeline) deliver(ctx context.Context, call Call, records []Record, result *Result) error {
-	defer stopwatch(&result.Timings.Deliver)()
-	destination := p.destinations[call.Delivery.Destination]
-	if destination == nil {
-		return &ClassifiedError{ClassDelivery, fmt.Errorf("destination %q is not registered on this node", call.Delivery.Destination)}
-	}
-	batch := Batch{
-		Delivery: *call.Delivery, ScheduleID: call.Schedule.ID,
-		ExecutionID: call.Execution.ID, ScheduledAt: call.Execution.ScheduledAt,
-		Attempt: call.Execution.Attempt, Fence: call.Execution.Fence,
-		Records: records,
-	}
-	if call.Extract != nil {
-		batch.Fields = call.Extract.Fields
-	}
-	if call.Join != nil && call.Join(destination, batch) {
-		return nil
-	}
-	if err := destination.Deliver(ctx, batch); err != nil {
-		return asDelivery(err)
-	}
-	return nil
-}
-
-// stopwatch sets d, when the function it returns is called, to the time since.
+// stopwatch adds to d, when the function it returns is called, the time since.
 func stopwatch(d *time.Duration) func() {
 	start := time.Now()
-	return func() { *d = time.Since(start) }
+	return func() { *d += time.Since(start) }
 }

@@ -2,6 +2,7 @@ package callsheet
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,13 @@ type Request struct {
 	Body    string            `json:"body,omitempty"`
 	// Timeout bounds one whole HTTP conversation. Zero means the Source's.
 	Timeout time.Duration `json:"timeout,omitzero"`
+
+	// Pages says how the answer comes in pages. nil means that it is whole.
+	Pages *Pagination `json:"pages,omitempty"`
+	// Cursor has the request ask only for what is new. nil means that it asks for everything each time.
+	Cursor *Cursor `json:"cursor,omitempty"`
+	// Unchanged says what becomes of an answer that is as it was. Empty means UnchangedSkip. It is for GET without Pages.
+	Unchanged Unchanged `json:"unchanged,omitempty"`
 
 	// Version counts the edits, from 1. Update takes the version that was read.
 	Version   int64     `json:"version"`
@@ -59,4 +67,17 @@ func (r *Request) Meta() Meta {
 	}
 	return Meta{Kind: KindRequest, ID: &r.ID, Labels: r.Labels, Uses: uses,
 		Version: &r.Version, CreatedAt: &r.CreatedAt, UpdatedAt: &r.UpdatedAt}
+}
+
+// templated reports whether a template of the request may use what name says.
+func (r Request) templated(name string) bool {
+	uses := func(text string) bool { return strings.Contains(text, "{{") && strings.Contains(text, name) }
+	for _, values := range []map[string]string{r.Query, r.Headers} {
+		for _, value := range values {
+			if uses(value) {
+				return true
+			}
+		}
+	}
+	return uses(r.Path) || uses(r.Body)
 }

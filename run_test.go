@@ -396,6 +396,11 @@ func (s *cutOff) Finish(ctx context.Context, o []callsheet.Outcome) ([]callsheet
 	return overCut(s, s.Store.Finish, ctx, o)
 }
 
+func (s *cutOff) Keep(ctx context.Context, a callsheet.Answer) error {
+	_, err := overCut(s, func(ctx context.Context, a callsheet.Answer) (any, error) { return nil, s.Store.Keep(ctx, a) }, ctx, a)
+	return err
+}
+
 func (s *cutOff) Reclaim(ctx context.Context, limit int, rung time.Duration) ([]callsheet.Execution, error) {
 	reclaim := func(ctx context.Context, limit int) ([]callsheet.Execution, error) {
 		return s.Store.Reclaim(ctx, limit, rung)

@@ -193,6 +193,11 @@ type ScheduleState struct {
 	// NextExecutionAt is when the next occurrence will be planned: its time, and the Schedule's
 	// jitter. Zero means that there is none.
 	NextExecutionAt time.Time `json:"next_execution_at,omitzero"`
+
+	// Cursor is where the cursor of the Schedule's Request stands; nil: it has never been moved. Validators are those of
+	// the last answer that was delivered. What they point to does not change.
+	Cursor     *CursorState `json:"cursor,omitempty"`
+	Validators *Validators  `json:"validators,omitempty"`
 }
 
 // MarshalJSON writes durations as text ("30s").
@@ -293,6 +298,9 @@ func (s Schedule) Edited(before Schedule, now time.Time) Decision {
 		d.State.PlannedUntil = earlier(d.State.PlannedUntil, s.StartAt.Add(-time.Microsecond)) // also one that has passed is a new one
 	}
 	d.State.NextExecutionAt = s.nextPlanned(d.State)
+	if s.Request != before.Request {
+		d.State = d.State.forgotten(now)
+	}
 	return d
 }
 
@@ -418,6 +426,9 @@ func (s Schedule) Recorded(before, after Execution, now time.Time) ScheduleState
 	succeeded, failed := after.State == StateSucceeded, after.State == StateFailed
 	if before.State == after.State || !succeeded && !failed || after.CreatedAt.Before(s.CreatedAt) {
 		return st
+	}
+	if succeeded {
+		st = st.progressed(after, now)
 	}
 	first := after.Reopenings == 0
 	if first {

@@ -58,6 +58,14 @@ type Controller interface {
 	// ResetFailures sets a schedule's failure counts to zero, and a failed schedule active.
 	ResetFailures(ctx context.Context, scheduleID string) (Schedule, error)
 
+	// SetCursor puts the cursor of a schedule at a value, of the type that its Request's Cursor says. An execution
+	// that is under way does not move it. A value that is not of the type is a [*ValidationError].
+	SetCursor(ctx context.Context, scheduleID, value string) (Schedule, error)
+
+	// ResetCursor has a schedule begin anew: its next execution asks for everything, as the first one did, whether it
+	// is unchanged or not.
+	ResetCursor(ctx context.Context, scheduleID string) (Schedule, error)
+
 	// Execute runs a schedule of any type now, apart from its occurrences, and returns the
 	// pending execution without waiting for it. A disabled schedule is a [*ConflictError].
 	Execute(ctx context.Context, scheduleID string) (Execution, error)
@@ -313,11 +321,14 @@ func (s *scheduler) reextract(ctx context.Context, id string) (Execution, error)
 	if of.AnswerOf != "" {
 		id = of.AnswerOf
 	}
-	if _, err := s.store.Answer(ctx, id); err != nil {
-		if isNotFound(err) {
-			err = &ConflictError{Ref{KindExecution, id}, "its answer is not kept"}
-		}
+	kept, err := s.store.Answer(ctx, id)
+	switch {
+	case err != nil && isNotFound(err):
+		return Execution{}, &ConflictError{Ref{KindExecution, id}, "its answer is not kept"}
+	case err != nil:
 		return Execution{}, err
+	case kept.Progress != nil && kept.Progress.Next != (PageState{}):
+		return Execution{}, &ConflictError{Ref{KindExecution, id}, "its answer came in pages, of which only the last is kept; execute the schedule instead"}
 	}
 	sch, err := s.executable(ctx, of.Schedule)
 	if err != nil {

@@ -1,6 +1,7 @@
 package callsheet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,6 +102,16 @@ func checkRequest(r Request) error {
 		BaseURL: placeholderURL, Method: r.Method, Path: r.Path, Query: r.Query,
 		Headers: r.Headers, Body: r.Body, Timeout: r.Timeout,
 	})
+	if r.Pages != nil {
+		r.Pages.check(&f, r.templated(".Page"))
+	}
+	if r.Cursor != nil {
+		r.Cursor.check(&f, r.templated(".Cursor"))
+	}
+	oneOf(&f, "unchanged", cmp.Or(r.Unchanged, UnchangedSkip), []Unchanged{UnchangedSkip, UnchangedHash, UnchangedDeliver})
+	if r.Unchanged == UnchangedHash && !r.conditional() {
+		f.field("unchanged", r.Unchanged, "must be empty unless the method is GET and there are no pages")
+	}
 	return f.err()
 }
 

@@ -103,6 +103,9 @@ func (n *node) attempt(call Call, leaseLeft time.Duration) {
 			var f Finish
 			if f, err = n.deliverJointly(ctx, call, &result, joint); err == nil {
 				finish = &f
+			} else {
+				joint.failed.Timings = result.Timings
+				result = joint.failed
 			}
 		}
 		// Why the context ended says more than what the Pipeline made of it.
@@ -136,10 +139,14 @@ func newOutcome(call Call, result Result, err error) Outcome {
 func judge(e Execution, sch Schedule, result Result, err error, now time.Time, random float64) Outcome {
 	o := Outcome{ExecutionID: e.ID, Fence: e.Fence, State: StateSucceeded, Result: result}
 	if err == nil {
+		if result.Progress != nil && result.Progress.Unchanged {
+			o.Reason = ReasonUnchanged
+		}
 		return o
 	}
 	o.Class, o.Error = Classify(err), err.Error()
-	o.Unspent = !o.Class.Spends()
+	// An attempt that delivered a page did its work; how many there can be is bounded by the pages.
+	o.Unspent = !o.Class.Spends() || result.Pages > 0 && o.Class.Retryable()
 	wait := retryAfter(err)
 	switch {
 	case errors.Is(err, ErrStopping):
@@ -148,6 +155,9 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		o.State, o.Reason = StateCancelled, ReasonCancelled
 	case o.Class == ClassThrottled && now.Sub(throttledSince(e, now)) < MaxThrottled:
 		o.State, o.Reason = StatePending, ReasonThrottled
+		if result.Progress.pages() > 0 {
+			o.Reason = ReasonPartial
+		}
 		o.Delay = max(wait, backoff(sch, throttledInARow(e)+1, random))
 	case o.Class == ClassLostWorker && e.LostWorkers+1 >= MaxLostWorkers:
 		o.State, o.Reason = StateFailed, ReasonLost
@@ -155,7 +165,7 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		o.State, o.Reason, o.Delay = StatePending, ReasonLost, backoff(sch, e.LostWorkers+1, random)
 	case !o.Class.Retryable():
 		o.State, o.Reason = StateFailed, ReasonPermanent
-	case o.Class == ClassThrottled, e.Attempt >= e.MaxAttempts:
+	case o.Class == ClassThrottled, e.Attempt >= e.MaxAttempts && !o.Unspent:
 		o.State, o.Reason = StateFailed, ReasonExhausted
 	default:
 		o.State, o.Reason = StatePending, ReasonRetry
@@ -188,10 +198,10 @@ func throttledSince(e Execution, now time.Time) time.Time {
 	return now
 }
 
-// throttledInARow counts the attempts at the end of the history that were throttled.
+// throttledInARow counts the attempts at the end of the history that were throttled and came to nothing.
 func throttledInARow(e Execution) int {
 	n := 0
-	for i := len(e.Attempts) - 1; i >= 0 && e.Attempts[i].Class == ClassThrottled; i-- {
+	for i := len(e.Attempts) - 1; i >= 0 && e.Attempts[i].Class == ClassThrottled && e.Attempts[i].Pages == 0; i-- {
 		n++
 	}
 	return n

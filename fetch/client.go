@@ -64,6 +64,9 @@ func NewTransport(guard Guard) *http.Transport {
 
 // Do sends r once, follows redirects, and returns the whole answer. The error is always an [*Error].
 //
+// A 304 is an answer, with an empty Body, where it was asked for: by GET or HEAD with If-None-Match or
+// If-Modified-Since, sent to the server that says so (RFC 9110, 15.4.5).
+//
 // The caller's ctx and r.Timeout both end the conversation, whichever is first.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	r = r.withDefaults()
@@ -84,6 +87,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	}
 	answer := sent.RawResponse
 	defer func() { _ = answer.Body.Close() }() // whichever body it has by then
+	if unchanged(answer) {
+		return conv.answered(answer, nil, started), nil
+	}
 	packed := unpack(answer, r.MaxBodyBytes)
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		return nil, conv.rejected(answer, cancel)
@@ -95,13 +101,17 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if err != nil {
 		return nil, conv.broken(ctx, bounded, err)
 	}
+	return conv.answered(answer, body, started), nil
+}
+
+func (c *conversation) answered(answer *http.Response, body []byte, started time.Time) *Response {
 	return &Response{
 		Status:  answer.StatusCode,
-		Header:  conv.hideHeader(answer.Header),
-		Body:    conv.hide(body),
-		URL:     conv.shownURL(),
+		Header:  c.hideHeader(answer.Header),
+		Body:    c.hide(body),
+		URL:     c.shownURL(),
 		Elapsed: time.Since(started),
-	}, nil
+	}
 }
 
 // named is a transport whose answers say what they answer, as net/http's do. A host's may leave that

@@ -12,7 +12,7 @@
 //
 // What it promises:
 //
-//   - Only a 2xx answer, read to its end, is a success. Everything else is an [*Error] whose [Kind]
+//   - Only a 2xx answer, read to its end, is a success, and a 304 that was asked for. Everything else is an [*Error] whose [Kind]
 //     says what went wrong.
 //   - A conversation ends within its Timeout, body included, and holds at most MaxBodyBytes of
 //     decompressed body. A body that is cut, broken or too long is an error, never a shorter body. It may

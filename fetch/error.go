@@ -24,13 +24,13 @@ const (
 	KindTLS       Kind = "tls"       // no trusted connection: certificate, name, version
 	KindTimeout   Kind = "timeout"   // Request.Timeout or the context's deadline came first
 	KindCancelled Kind = "cancelled" // the caller's context was cancelled
-	KindStatus    Kind = "status"    // a whole answer that is not 2xx
+	KindStatus    Kind = "status"    // a whole answer that is not 2xx, nor a 304 that was asked for
 	KindTooLarge  Kind = "too-large" // the body is longer than Request.MaxBodyBytes, or packed to less than a 200th
 	KindRedirect  Kind = "redirect"  // a redirect that is not followed
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
 )
 
-// An Error is any end of a conversation but a whole 2xx answer. Its text repeats nothing secret of the
+// An Error is any end of a conversation but a [Response]. Its text repeats nothing secret of the
 // request; the package documentation says how far that goes.
 type Error struct {
 	Kind   Kind

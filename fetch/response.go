@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// A Response is a whole 2xx answer. It owns its Body.
+// A Response is a whole 2xx answer, or the 304 to a conditional request. It owns its Body.
 type Response struct {
 	Status  int
 	Header  http.Header
-	Body    []byte        // decompressed
+	Body    []byte        // decompressed; empty with 304
 	URL     string        // where the answer came from, after redirects, query values masked
 	Elapsed time.Duration // from the call of Do to the end of the body
 }
@@ -37,6 +37,15 @@ type tooLargeError struct{ limit int64 }
 
 func (e *tooLargeError) Error() string {
 	return fmt.Sprintf("the body is larger than %d bytes", e.limit)
+}
+
+// unchanged says whether answer tells that what the caller has is still right. A 304 that nobody asked for, also
+// because a redirect to another origin lost the condition, says nothing of the sort.
+func unchanged(answer *http.Response) bool {
+	asked := answer.Request
+	return answer.StatusCode == http.StatusNotModified &&
+		(asked.Method == http.MethodGet || asked.Method == http.MethodHead) &&
+		(asked.Header.Get("If-None-Match") != "" || asked.Header.Get("If-Modified-Since") != "")
 }
 
 // readAnswer returns the whole body of a 2xx answer to r.

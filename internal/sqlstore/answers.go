@@ -14,7 +14,7 @@ import (
 	"github.com/callsheet-go/callsheet"
 )
 
-const answerColumns = `a.execution, a.fence, a.fetched_at, a.status, a.url, a.header, a.body`
+const answerColumns = `a.execution, a.fence, a.fetched_at, a.status, a.url, a.header, a.body, a.progress`
 
 type answerRow struct {
 	Execution string `db:"execution"`
@@ -24,6 +24,7 @@ type answerRow struct {
 	URL       string `db:"url"`
 	Header    []byte `db:"header"`
 	Body      []byte `db:"body"`
+	Progress  string `db:"progress"`
 }
 
 func (r *answerRow) answer() (callsheet.Answer, error) {
@@ -33,6 +34,11 @@ func (r *answerRow) answer() (callsheet.Answer, error) {
 		return a, err
 	}
 	a.Header = header
+	progress, err := parsed[callsheet.Progress](r.Progress)
+	if err != nil {
+		return a, err
+	}
+	a.Progress = progress
 	packed, err := gzip.NewReader(bytes.NewReader(r.Body))
 	if err != nil {
 		return a, err
@@ -77,12 +83,12 @@ func (s *Store) Keep(ctx context.Context, a callsheet.Answer) error {
 			return b.countStale(1)
 		}
 		const statement = `
-			INSERT INTO callsheet.answers AS a (execution, schedule, scheduled_at, succeeded, fence, fetched_at, status, url, header, body)
-			VALUES (?, ?, ?, false, ?, ?, ?, ?, ?, ?)
+			INSERT INTO callsheet.answers AS a (execution, schedule, scheduled_at, succeeded, fence, fetched_at, status, url, header, body, progress)
+			VALUES (?, ?, ?, false, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (execution) DO UPDATE
 			   SET fence = excluded.fence, fetched_at = excluded.fetched_at, status = excluded.status, url = excluded.url,
-			       header = excluded.header, body = excluded.body`
-		_, err := t.exec(statement, a.ExecutionID, row.Schedule, row.ScheduledAt, a.Fence, kept(a.FetchedAt), a.Status, plain(a.URL), string(header), body)
+			       header = excluded.header, body = excluded.body, progress = excluded.progress`
+		_, err := t.exec(statement, a.ExecutionID, row.Schedule, row.ScheduledAt, a.Fence, kept(a.FetchedAt), a.Status, plain(a.URL), string(header), body, noted(a.Progress))
 		return err
 	})
 	if err == nil && stale {

@@ -584,7 +584,7 @@ func (b *batch) update(records []executionRecord) error {
 		       answer_of = r.answer_of, attempt = r.attempt, max_attempts = r.max_attempts, fence = r.fence, worker = r.worker,
 		       lease_until = r.lease_until, not_before = r.not_before, waits = r.waits, cancel_requested = r.cancel_requested,
 		       reopenings = r.reopenings, lost_workers = r.lost_workers, created_at = r.created_at, started_at = r.started_at, finished_at = r.finished_at,
-		       http_status = r.http_status, bytes = r.bytes, records = r.records, rejected = r.rejected, from_kept = r.from_kept,
+		       http_status = r.http_status, bytes = r.bytes, records = r.records, rejected = r.rejected, from_kept = r.from_kept, pages = r.pages, progress = r.progress,
 		       fetch_ns = r.fetch_ns, extract_ns = r.extract_ns, deliver_ns = r.deliver_ns, class = r.class, error = r.error, attempts = r.attempts,
 		       catches_up = r.catches_up, ready_at = r.ready_at, ring_at = r.ring_at, rung = r.rung, revision = r.revision
 		  FROM ` + executionRecords + `
@@ -606,11 +606,11 @@ func (b *batch) insertAll(records []executionRecord) error {
 		INSERT INTO callsheet.executions (
 		       id, schedule, scheduled_at, trigger, state, reason, gap_first, gap_last, gap_count, answer_of,
 		       attempt, max_attempts, fence, worker, lease_until, not_before, waits, cancel_requested, reopenings, lost_workers,
-		       created_at, started_at, finished_at, http_status, bytes, records, rejected, from_kept, fetch_ns, extract_ns, deliver_ns, class, error,
+		       created_at, started_at, finished_at, http_status, bytes, records, rejected, from_kept, pages, progress, fetch_ns, extract_ns, deliver_ns, class, error,
 		       attempts, catches_up, ready_at, ring_at, rung, revision)
 		SELECT r.id, r.schedule, r.scheduled_at, r.trigger, r.state, r.reason, r.gap_first, r.gap_last, r.gap_count, r.answer_of,
 		       r.attempt, r.max_attempts, r.fence, r.worker, r.lease_until, r.not_before, r.waits, r.cancel_requested, r.reopenings, r.lost_workers,
-		       r.created_at, r.started_at, r.finished_at, r.http_status, r.bytes, r.records, r.rejected, r.from_kept, r.fetch_ns, r.extract_ns, r.deliver_ns, r.class, r.error,
+		       r.created_at, r.started_at, r.finished_at, r.http_status, r.bytes, r.records, r.rejected, r.from_kept, r.pages, r.progress, r.fetch_ns, r.extract_ns, r.deliver_ns, r.class, r.error,
 		       r.attempts, r.catches_up, r.ready_at, r.ring_at, r.rung, r.revision
 		  FROM ` + executionRecords
 	param := asRows(records)
@@ -636,7 +636,8 @@ func (b *batch) updateSchedules() error {
 		       consecutive_failures = r.consecutive_failures, failing_since = r.failing_since,
 		       execution_count = r.execution_count, failure_count = r.failure_count, last_execution = r.last_execution, last_error = r.last_error,
 		       last_scheduled_at = r.last_scheduled_at, last_executed_at = r.last_executed_at,
-		       runs = r.runs, planned_until = r.planned_until, next_execution_at = r.next_execution_at, due_at = r.due_at
+		       runs = r.runs, planned_until = r.planned_until, next_execution_at = r.next_execution_at,
+		       cursor_at = r.cursor_at, validators = r.validators, due_at = r.due_at
 		  FROM ` + scheduleRecords + `
 		 WHERE s.id = r.id`
 	param := asRows(records)

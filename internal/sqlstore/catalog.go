@@ -117,7 +117,11 @@ func (t *tx) schedulesOf(rows []scheduleRow) ([]*schedule, error) {
 			missing[row.ID] = i
 			continue
 		}
-		known.ScheduleState = row.state()
+		state, err := row.state()
+		if err != nil {
+			return nil, fmt.Errorf("read the state of schedule %q: %w", row.ID, err)
+		}
+		known.ScheduleState = state
 		all[i] = &schedule{Schedule: known, edition: row.Edition}
 	}
 	if len(missing) == 0 {
@@ -147,7 +151,9 @@ func (t *tx) schedulesOf(rows []scheduleRow) ([]*schedule, error) {
 		}
 		sch.ScheduleState = callsheet.ScheduleState{}
 		t.store.known.learn(row.Edition, sch)
-		sch.ScheduleState = row.state()
+		if sch.ScheduleState, err = row.state(); err != nil {
+			return nil, fmt.Errorf("read the state of schedule %q: %w", row.ID, err)
+		}
 		all[missing[row.ID]] = &schedule{Schedule: sch, edition: row.Edition}
 	}
 	return slices.DeleteFunc(all, func(s *schedule) bool { return s == nil }), nil

@@ -571,10 +571,10 @@ func (d *defining) createSchedules() error {
 	const statement = `
 		INSERT INTO callsheet.schedules (id, edition, version, created_at, updated_at, never_run, timeout_us,
 		       status, pause_reason, paused_at, consecutive_failures, failing_since, execution_count, failure_count,
-		       last_execution, last_error, last_scheduled_at, last_executed_at, runs, planned_until, next_execution_at, due_at)
+		       last_execution, last_error, last_scheduled_at, last_executed_at, runs, planned_until, next_execution_at, cursor_at, validators, due_at)
 		SELECT r.id, r.edition, r.version, r.created_at, r.updated_at, r.never_run, r.timeout_us,
 		       r.status, r.pause_reason, r.paused_at, r.consecutive_failures, r.failing_since, r.execution_count, r.failure_count,
-		       r.last_execution, r.last_error, r.last_scheduled_at, r.last_executed_at, r.runs, r.planned_until, r.next_execution_at, r.due_at
+		       r.last_execution, r.last_error, r.last_scheduled_at, r.last_executed_at, r.runs, r.planned_until, r.next_execution_at, r.cursor_at, r.validators, r.due_at
 		  FROM ` + scheduleRecords
 	records := make([]scheduleRecord, len(d.created))
 	for i, sch := range d.created {

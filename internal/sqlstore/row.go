@@ -14,7 +14,8 @@ const executionColumns = `
 	e.id, e.schedule, e.scheduled_at, e.trigger, e.state, e.reason, e.gap_first, e.gap_last, e.gap_count, e.answer_of,
 	e.attempt, e.max_attempts, e.fence, e.worker, e.lease_until, e.not_before, e.waits, e.cancel_requested,
 	e.reopenings, e.lost_workers, e.created_at, e.started_at, e.finished_at,
-	e.http_status, e.bytes, e.records, e.rejected, e.from_kept, e.fetch_ns, e.extract_ns, e.deliver_ns, e.class, e.error,
+	e.http_status, e.bytes, e.records, e.rejected, e.from_kept, e.pages, e.progress,
+	e.fetch_ns, e.extract_ns, e.deliver_ns, e.class, e.error,
 	e.attempts, e.rung, e.revision`
 
 type executionRow struct {
@@ -49,6 +50,8 @@ type executionRow struct {
 	Records    int64           `db:"records"`
 	Rejected   int64           `db:"rejected"`
 	FromKept   bool            `db:"from_kept"`
+	Pages      int             `db:"pages"`
+	Progress   string          `db:"progress"`
 	FetchNS    int64           `db:"fetch_ns"`
 	ExtractNS  int64           `db:"extract_ns"`
 	DeliverNS  int64           `db:"deliver_ns"`
@@ -66,17 +69,39 @@ func (r *executionRow) execution() (callsheet.Execution, error) {
 		Attempt: r.Attempt, MaxAttempts: r.MaxAttempts, Fence: r.Fence, Worker: r.Worker, LeaseUntil: r.LeaseUntil.Time, NotBefore: r.NotBefore.Time,
 		Waits: r.Waits, CancelRequested: r.CancelRequested, Reopenings: r.Reopenings, LostWorkers: r.LostWorkers,
 		CreatedAt: r.CreatedAt.Time, StartedAt: r.StartedAt.Time, FinishedAt: r.FinishedAt.Time,
-		Result: callsheet.Result{HTTPStatus: r.HTTPStatus, Bytes: r.Bytes, Records: r.Records, Rejected: r.Rejected, FromKept: r.FromKept, Timings: callsheet.Timings{
+		Result: callsheet.Result{HTTPStatus: r.HTTPStatus, Bytes: r.Bytes, Records: r.Records, Rejected: r.Rejected, FromKept: r.FromKept, Pages: r.Pages, Timings: callsheet.Timings{
 			Fetch: time.Duration(r.FetchNS), Extract: time.Duration(r.ExtractNS), Deliver: time.Duration(r.DeliverNS)}},
 		Class: r.Class, Error: r.Error,
 	}
 	if r.GapCount != nil {
 		e.Gap = &callsheet.Gap{First: r.GapFirst.Time, Last: r.GapLast.Time, Count: *r.GapCount}
 	}
+	var err error
+	if e.Progress, err = parsed[callsheet.Progress](r.Progress); err != nil {
+		return e, err
+	}
 	if string(r.Attempts) == "[]" {
 		return e, nil // and not an empty slice
 	}
 	return e, json.Unmarshal(r.Attempts, &e.Attempts)
+}
+
+// noted returns what v points to as it is kept, in JSON; nil is empty.
+func noted[T any](v *T) string {
+	if v == nil {
+		return ""
+	}
+	text, _ := json.Marshal(v) // of texts, numbers and times only, which cannot fail
+	return string(text)
+}
+
+// parsed returns what was noted.
+func parsed[T any](text string) (*T, error) {
+	if text == "" {
+		return nil, nil
+	}
+	v := new(T)
+	return v, json.Unmarshal([]byte(text), v)
 }
 
 func executionsOf(rows []executionRow) ([]callsheet.Execution, error) {
@@ -124,6 +149,8 @@ type executionRecord struct {
 	Records    int64               `json:"records"`
 	Rejected   int64               `json:"rejected"`
 	FromKept   bool                `json:"from_kept"`
+	Pages      int                 `json:"pages"`
+	Progress   string              `json:"progress"`
 	FetchNS    int64               `json:"fetch_ns"`
 	ExtractNS  int64               `json:"extract_ns"`
 	DeliverNS  int64               `json:"deliver_ns"`
@@ -145,7 +172,7 @@ const executionRecords = `json_to_recordset(?) AS r (
 	attempt integer, max_attempts integer, fence bigint, worker text, lease_until timestamptz, not_before timestamptz,
 	waits boolean, cancel_requested boolean, reopenings integer, lost_workers integer,
 	created_at timestamptz, started_at timestamptz, finished_at timestamptz,
-	http_status integer, bytes bigint, records bigint, rejected bigint, from_kept boolean, fetch_ns bigint, extract_ns bigint, deliver_ns bigint,
+	http_status integer, bytes bigint, records bigint, rejected bigint, from_kept boolean, pages integer, progress text, fetch_ns bigint, extract_ns bigint, deliver_ns bigint,
 	class text, error text, attempts json, catches_up boolean, ready_at timestamptz, ring_at timestamptz, rung boolean, revision bigint)`
 
 func (s *Store) record(row *execution) executionRecord {
@@ -155,7 +182,7 @@ func (s *Store) record(row *execution) executionRecord {
 		Attempt: e.Attempt, MaxAttempts: e.MaxAttempts, Fence: e.Fence, Worker: e.Worker, LeaseUntil: s.time(e.LeaseUntil), NotBefore: s.time(e.NotBefore),
 		Waits: e.Waits, CancelRequested: e.CancelRequested, Reopenings: e.Reopenings, LostWorkers: e.LostWorkers,
 		CreatedAt: s.time(e.CreatedAt), StartedAt: s.time(e.StartedAt), FinishedAt: s.time(e.FinishedAt),
-		HTTPStatus: e.HTTPStatus, Bytes: e.Bytes, Records: e.Records, Rejected: e.Rejected, FromKept: e.FromKept,
+		HTTPStatus: e.HTTPStatus, Bytes: e.Bytes, Records: e.Records, Rejected: e.Rejected, FromKept: e.FromKept, Pages: e.Pages, Progress: noted(e.Progress),
 		FetchNS: int64(e.Timings.Fetch), ExtractNS: int64(e.Timings.Extract), DeliverNS: int64(e.Timings.Deliver),
 		Class: e.Class, Error: e.Error, Attempts: e.Attempts,
 		CatchesUp: e.CatchesUp(), ReadyAt: s.time(e.ReadySince()), RingAt: s.time(row.ringAt), Rung: row.rung, Revision: row.revision + 1,
@@ -202,7 +229,7 @@ func plain[S ~string](text S) S {
 const scheduleColumns = `
 	s.id, s.edition, s.version, s.created_at, s.updated_at, s.status, s.pause_reason, s.paused_at, s.consecutive_failures, s.failing_since,
 	s.execution_count, s.failure_count, s.last_execution, s.last_error, s.last_scheduled_at, s.last_executed_at,
-	s.runs, s.planned_until, s.next_execution_at`
+	s.runs, s.planned_until, s.next_execution_at, s.cursor_at, s.validators`
 
 type scheduleRow struct {
 	ID                  string           `db:"id"`
@@ -224,15 +251,23 @@ type scheduleRow struct {
 	Runs                int64            `db:"runs"`
 	PlannedUntil        moment           `db:"planned_until"`
 	NextExecutionAt     moment           `db:"next_execution_at"`
+	CursorAt            string           `db:"cursor_at"`
+	Validators          string           `db:"validators"`
 }
 
-func (r *scheduleRow) state() callsheet.ScheduleState {
+func (r *scheduleRow) state() (callsheet.ScheduleState, error) {
+	cursor, err := parsed[callsheet.CursorState](r.CursorAt)
+	if err != nil {
+		return callsheet.ScheduleState{}, err
+	}
+	validators, err := parsed[callsheet.Validators](r.Validators)
 	return callsheet.ScheduleState{
 		Status: r.Status, PauseReason: r.PauseReason, PausedAt: r.PausedAt.Time, ConsecutiveFailures: r.ConsecutiveFailures, FailingSince: r.FailingSince.Time,
 		ExecutionCount: r.ExecutionCount, FailureCount: r.FailureCount, LastExecution: r.LastExecution, LastError: r.LastError,
 		LastScheduledAt: r.LastScheduledAt.Time, LastExecutedAt: r.LastExecutedAt.Time,
 		Runs: r.Runs, PlannedUntil: r.PlannedUntil.Time, NextExecutionAt: r.NextExecutionAt.Time,
-	}
+		Cursor: cursor, Validators: validators,
+	}, err
 }
 
 // A scheduleRecord is a row that is to be written, as [scheduleRecords] reads it.
@@ -258,6 +293,8 @@ type scheduleRecord struct {
 	Runs                int64            `json:"runs"`
 	PlannedUntil        any              `json:"planned_until"`
 	NextExecutionAt     any              `json:"next_execution_at"`
+	CursorAt            string           `json:"cursor_at"`
+	Validators          string           `json:"validators"`
 	DueAt               any              `json:"due_at"`
 }
 
@@ -266,7 +303,7 @@ const scheduleRecords = `json_to_recordset(?) AS r (
 	id text, edition bigint, version bigint, created_at timestamptz, updated_at timestamptz, never_run boolean, timeout_us bigint,
 	status text, pause_reason text, paused_at timestamptz, consecutive_failures integer, failing_since timestamptz,
 	execution_count bigint, failure_count bigint, last_execution text, last_error text, last_scheduled_at timestamptz, last_executed_at timestamptz,
-	runs bigint, planned_until timestamptz, next_execution_at timestamptz, due_at timestamptz)`
+	runs bigint, planned_until timestamptz, next_execution_at timestamptz, cursor_at text, validators text, due_at timestamptz)`
 
 func (s *Store) scheduleRecord(row *schedule) scheduleRecord {
 	st := &row.ScheduleState
@@ -277,6 +314,7 @@ func (s *Store) scheduleRecord(row *schedule) scheduleRecord {
 		ExecutionCount: st.ExecutionCount, FailureCount: st.FailureCount, LastExecution: st.LastExecution, LastError: st.LastError,
 		LastScheduledAt: s.time(st.LastScheduledAt), LastExecutedAt: s.time(st.LastExecutedAt),
 		Runs: st.Runs, PlannedUntil: s.time(st.PlannedUntil), NextExecutionAt: s.time(st.NextExecutionAt),
+		CursorAt: noted(st.Cursor), Validators: noted(st.Validators),
 	}
 	if row.Planned() {
 		r.DueAt = r.NextExecutionAt

@@ -17,6 +17,10 @@ func cloneSource(s callsheet.Source) callsheet.Source {
 
 func cloneRequest(r callsheet.Request) callsheet.Request {
 	r.Labels, r.Query, r.Headers = cloneMap(r.Labels), cloneMap(r.Query), cloneMap(r.Headers)
+	r.Pages, r.Cursor = clonePointer(r.Pages), clonePointer(r.Cursor)
+	if r.Pages != nil {
+		r.Pages.Start = clonePointer(r.Pages.Start)
+	}
 	return r
 }
 
@@ -62,6 +66,7 @@ func cloneDelivery(d callsheet.Delivery) callsheet.Delivery {
 func cloneSchedule(s callsheet.Schedule) callsheet.Schedule {
 	s.Labels = cloneMap(s.Labels)
 	s.Blackouts = cloneSlice(s.Blackouts)
+	s.Cursor, s.Validators = clonePointer(s.Cursor), clonePointer(s.Validators)
 	return s
 }
 
@@ -75,11 +80,17 @@ func cloneSchedules(rows []*callsheet.Schedule) []callsheet.Schedule {
 
 func cloneExecution(e callsheet.Execution) callsheet.Execution {
 	e.Attempts = cloneSlice(e.Attempts)
-	if e.Gap != nil {
-		gap := *e.Gap
-		e.Gap = &gap
-	}
+	e.Gap = clonePointer(e.Gap)
+	e.Progress = cloneProgress(e.Progress)
 	return e
+}
+
+func cloneProgress(p *callsheet.Progress) *callsheet.Progress {
+	p = clonePointer(p)
+	if p != nil {
+		p.Seen, p.Validators = cloneSlice(p.Seen), clonePointer(p.Validators)
+	}
+	return p
 }
 
 func cloneExecutions(rows []*execution) []callsheet.Execution {
@@ -92,6 +103,7 @@ func cloneExecutions(rows []*execution) []callsheet.Execution {
 
 func cloneAnswer(a callsheet.Answer) callsheet.Answer {
 	a.Header, a.Body = a.Header.Clone(), slices.Clone(a.Body)
+	a.Progress = cloneProgress(a.Progress)
 	return a
 }
 
@@ -107,4 +119,12 @@ func cloneSlice[E any](s []E) []E {
 		return nil
 	}
 	return slices.Clone(s)
+}
+
+func clonePointer[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
 }

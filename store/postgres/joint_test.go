@@ -26,6 +26,7 @@ type spy struct {
 	*destpostgres.Destination
 	before, after func(b callsheet.Batch) error
 	alone         atomic.Int64 // deliveries in transactions of their own
+	calls         atomic.Int64 // of the API
 }
 
 func (s *spy) Deliver(ctx context.Context, b callsheet.Batch) error {
@@ -51,7 +52,10 @@ func (s *spy) DeliverJoint(ctx context.Context, conn any, b callsheet.Batch) err
 // joined returns a Scheduler whose Store and Destination have the same database.
 func joined(t *testing.T, s *spy, open func(pool *pgxpool.Pool) (*postgres.Store, *destpostgres.Destination)) (callsheet.Scheduler, *pgxpool.Pool) {
 	t.Helper()
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `[{"n":1},{"n":2}]`) }))
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		fmt.Fprintf(w, `[{"n":%[1]s1},{"n":%[1]s2}]`, r.URL.Query().Get("page"))
+	}))
 	t.Cleanup(api.Close)
 	pool, err := pgxpool.New(t.Context(), pgtest.Database(t))
 	require.NoError(t, err)
@@ -163,6 +167,31 @@ func TestJoint_FailedDeliveryUndoesAllAndIsRetried(t *testing.T) {
 	assert.Contains(t, e.Attempts[0].Error, "deliver: full")
 	assert.True(t, e.Attempts[1].FromKept, "and costs no second call")
 	assert.Equal(t, 2, countRows(t, pool))
+}
+
+func TestJoint_OfPagesTheLastCommitsWithTheExecution(t *testing.T) {
+	s := &spy{}
+	var failures atomic.Int64
+	s.after = func(callsheet.Batch) error { // of the joint one
+		if failures.Add(1) < 3 {
+			return errors.New("full")
+		}
+		return nil
+	}
+	sched, pool := joined(t, s, fromPool(t))
+	request, err := sched.Requests().Get(t.Context(), "get")
+	require.NoError(t, err)
+	request.Pages = &callsheet.Pagination{By: callsheet.PageByNumber, Param: "page", MaxPages: 3}
+	_, err = sched.Requests().Update(t.Context(), request)
+	require.NoError(t, err)
+	e := executed(t, sched)
+	require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+	assert.Equal(t, 6, countRows(t, pool))
+	assert.EqualValues(t, 2, s.alone.Load(), "the pages before the last are delivered as they come")
+	assert.EqualValues(t, 3, s.calls.Load(), "no page is asked for again")
+	require.Len(t, e.Attempts, 3)
+	assert.Equal(t, []int{2, 0, 1}, []int{e.Attempts[0].Pages, e.Attempts[1].Pages, e.Attempts[2].Pages}, "a page that could not be delivered does not count")
+	assert.Equal(t, 3, e.Progress.Pages)
 }
 
 func TestJoint_StaleFenceDeliversNothing(t *testing.T) {

@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) callsheet.Store, opts ...Option) 
 		{"line", lineCases()},
 		{"claims", claimCases()},
 		{"leases", leaseCases()},
-		{"finishing", slices.Concat(finishCases(), cancelCases(), reopenCases())},
+		{"finishing", slices.Concat(finishCases(), progressCases(), cancelCases(), reopenCases())},
 		{"answers", answerCases()},
 		{"ledger", ledgerCases()},
 		{"statistics", slices.Concat(tallyCases(), walkCases())},

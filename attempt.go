@@ -1,0 +1,338 @@
+package callsheet
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+
+	"github.com/callsheet-go/callsheet/extract"
+	"github.com/callsheet-go/callsheet/fetch"
+)
+
+// An attempt is one Run of the default Pipeline: page after page is fetched, extracted and delivered, from where the
+// attempt before came to.
+type attempt struct {
+	*pipeline
+	call     Call
+	kept     *Answer  // the answer to begin with; nil: it is fetched
+	progress Progress // before the page that is worked on
+	result   Result
+}
+
+// newAttempt finds out where to begin: after the pages that are known to be delivered, with the answer that is kept, if
+// that is of the page after them.
+func newAttempt(p *pipeline, call Call) *attempt {
+	a := &attempt{pipeline: p, call: call}
+	if call.Execution.Progress != nil {
+		a.progress = *call.Execution.Progress
+	}
+	kept := call.Answer
+	switch {
+	case kept == nil:
+	case call.Execution.AnswerOf != "":
+		a.kept = kept
+	case kept.Progress.pages() < a.progress.Pages:
+	default:
+		if kept.Progress != nil {
+			a.progress = *kept.Progress
+		}
+		if call.usesKept() {
+			a.kept = kept
+		}
+	}
+	if a.kept == nil && a.progress.Pages == 0 {
+		a.begin()
+	}
+	a.result.Progress = call.Execution.Progress
+	a.result.Records, a.result.Rejected, a.result.Bytes = a.progress.Records, a.progress.Rejected, a.progress.Bytes
+	return a
+}
+
+// usesKept reports whether the attempt takes the answer that is kept. It does unless that could not be
+// extracted: the API may answer better now.
+func (c Call) usesKept() bool {
+	last, tried := c.Execution.Last()
+	return tried && last.Class != ClassBadResponse
+}
+
+// begin sets what the first page is asked with.
+func (a *attempt) begin() {
+	a.progress = Progress{}
+	if a.call.Request.Pages != nil {
+		a.progress.Next = a.call.Request.Pages.first()
+	}
+	if a.call.Request.Cursor != nil && a.call.Schedule.Cursor != nil {
+		a.progress.Since = *a.call.Schedule.Cursor
+		a.progress.Cursor = a.progress.Since.Value
+	}
+}
+
+// pages is how the answer comes in pages; nil: it does not.
+func (a *attempt) pages() *Pagination {
+	if a.call.Execution.AnswerOf != "" {
+		return nil
+	}
+	return a.call.Request.Pages
+}
+
+// cursor is what has to be found in the answer; nil: nothing.
+func (a *attempt) cursor() *Cursor {
+	if a.call.Execution.AnswerOf != "" {
+		return nil
+	}
+	return a.call.Request.Cursor
+}
+
+func (a *attempt) run(ctx context.Context) error {
+	for {
+		answer, err := a.answer(ctx)
+		if err != nil {
+			return &StageError{StageFetch, err}
+		}
+		if a.progress.Unchanged {
+			a.report(a.progress)
+			return nil
+		}
+		if a.call.Extract == nil && a.call.Delivery == nil && a.pages() == nil && a.cursor() == nil {
+			a.result.Bytes = int64(len(answer.Body))
+			a.report(a.progress)
+			return nil
+		}
+		after, records, more, err := a.read(ctx, answer)
+		if err != nil {
+			return &StageError{StageExtract, err}
+		}
+		if a.call.Delivery != nil {
+			if err := a.deliver(ctx, records, !more); err != nil {
+				return &StageError{StageDeliver, err}
+			}
+		}
+		a.progress, a.kept = after, nil
+		a.result.Pages++
+		a.report(after)
+		if !more {
+			return nil
+		}
+		if err := context.Cause(ctx); err != nil {
+			return &StageError{StageFetch, err}
+		}
+	}
+}
+
+// report puts p in the result, if there is anything to tell.
+func (a *attempt) report(p Progress) {
+	if a.pages() != nil || a.cursor() != nil || p.Validators != nil || p.Unchanged {
+		a.result.Progress = &p
+	}
+}
+
+// answer returns the answer of the page that is next: the one that is kept, or else that of a call.
+func (a *attempt) answer(ctx context.Context) (*Answer, error) {
+	switch {
+	case a.kept != nil:
+		a.result.HTTPStatus, a.result.FromKept = a.kept.Status, true
+		a.result.Bytes = a.progress.Bytes + int64(len(a.kept.Body))
+		return a.kept, nil
+	case a.call.Execution.AnswerOf != "":
+		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", a.call.Execution.AnswerOf)}
+	}
+	a.result.FromKept = false
+	request, err := a.request()
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.ask(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	a.result.Bytes = a.progress.Bytes + int64(len(response.Body))
+	answer := &Answer{
+		ExecutionID: a.call.Execution.ID, Fence: a.call.Execution.Fence, FetchedAt: now(),
+		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
+	}
+	if a.progress.Unchanged {
+		return answer, nil
+	}
+	if a.pages() != nil || a.cursor() != nil || a.progress.Validators != nil {
+		before := a.progress
+		answer.Progress = &before
+	}
+	keeps := a.call.Keep != nil && (a.call.Delivery != nil || a.call.Schedule.KeepAnswers > 0 || a.pages() != nil)
+	if keeps && len(response.Body) <= MaxAnswerBytes {
+		err = a.call.Keep(ctx, *answer)
+	}
+	return answer, err
+}
+
+// request puts together what the next page is asked for by.
+func (a *attempt) request() (fetch.Request, error) {
+	r := a.call.Request
+	if c := r.Cursor; c != nil && c.Param != "" {
+		if value := c.asked(a.progress.Since.Value); value != "" {
+			r.Query = maps.Clone(r.Query)
+			if r.Query == nil {
+				r.Query = map[string]string{}
+			}
+			r.Query[c.Param] = value
+		}
+	}
+	if r.Pages != nil {
+		r.Query = r.Pages.apply(r.Query, a.progress.Next)
+	}
+	h := httpRequest(a.call.Source, r)
+	if a.progress.Next.URL != "" {
+		return a.followed(h)
+	}
+	return h, nil
+}
+
+// followed returns h for the URL of the next page, which has a query of its own.
+func (a *attempt) followed(h fetch.Request) (fetch.Request, error) {
+	u, err := url.Parse(a.progress.Next.URL)
+	if err != nil {
+		return h, &ClassifiedError{ClassBadResponse, fmt.Errorf("read the link to the next page: %w", err)}
+	}
+	if auth := a.call.Source.Auth; auth.Type == AuthQuery {
+		// APIs repeat it in their links. It is sent anyway.
+		query := u.Query()
+		if query.Has(auth.Name) {
+			query.Del(auth.Name)
+			u.RawQuery = query.Encode()
+		}
+	}
+	h.BaseURL, h.Path, h.Query = u.Scheme+"://"+u.Host, u.EscapedPath(), nil
+	if u.RawQuery != "" {
+		h.Path += "?" + u.RawQuery
+	}
+	return h, nil
+}
+
+// ask makes the call, on condition where the request has it so, and notes whether the answer is as it was.
+func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, error) {
+	if !a.call.Request.conditional() {
+		return a.fetch(ctx, a.call, h, &a.result)
+	}
+	var known Validators
+	key := validatorsKey(a.call, h)
+	if v := a.call.Schedule.Validators; v != nil && v.Key == key {
+		known = *v
+		h = known.onCondition(h)
+	}
+	response, err := a.fetch(ctx, a.call, h, &a.result)
+	if err != nil {
+		return nil, err
+	}
+	if response.Status == http.StatusNotModified {
+		a.progress.Unchanged = true
+		return response, nil
+	}
+	a.progress.Validators = newValidators(key, a.call.Request, response)
+	if v := a.progress.Validators; v != nil && v.Hash != "" && v.Hash == known.Hash {
+		a.progress.Unchanged = true
+	}
+	return response, nil
+}
+
+// read extracts the records of the answer, and finds out how far they go, and what the next page is.
+func (a *attempt) read(ctx context.Context, answer *Answer) (after Progress, records []Record, more bool, err error) {
+	defer stopwatch(&a.result.Timings.Extract)()
+	extractor, err := a.extractor(a.call.Extract, nil)
+	if err != nil {
+		return after, nil, false, err
+	}
+	source := extract.Answer{
+		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
+		ExecutionID: a.call.Execution.ID, ScheduleID: a.call.Schedule.ID, ScheduledAt: a.call.Execution.ScheduledAt,
+		URL: answer.URL, Page: a.progress.Pages + 1,
+	}
+	extracted, err := extractor.Extract(ctx, source)
+	if err != nil {
+		return after, nil, false, err
+	}
+
+	after = a.progress
+	after.Pages++
+	after.Records += int64(len(extracted.Records))
+	after.Rejected += extracted.Rejected
+	after.Bytes += int64(len(answer.Body))
+	a.result.Records, a.result.Rejected = after.Records, after.Rejected
+	if c := a.cursor(); c != nil {
+		values, err := a.extractor(a.call.Extract, c)
+		if err != nil {
+			return after, nil, false, err
+		}
+		if after.Cursor, err = c.cursorOf(ctx, values, source, after.Cursor); err != nil {
+			return after, nil, false, badResponse("find how far the records go", err)
+		}
+	}
+	if a.pages() == nil {
+		after.Next = PageState{}
+		return after, extracted.Records, false, nil
+	}
+	more, err = a.turn(ctx, answer, &after, len(extracted.Records)+int(extracted.Rejected))
+	return after, extracted.Records, more, err
+}
+
+// turn sets what the page after answer's is asked for by, and reports whether there is one.
+func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, records int) (bool, error) {
+	p := a.pages()
+	base, err := url.Parse(answer.URL)
+	if err != nil {
+		return false, badResponse("find the next page", err)
+	}
+	source, err := url.Parse(a.call.Source.BaseURL)
+	if err != nil {
+		return false, err
+	}
+	next, more, err := p.next(ctx, fetchedPage{
+		state: a.progress.Next, number: after.Pages, header: answer.Header, body: answer.Body, base: base, source: source, records: records,
+	})
+	if err == nil && more {
+		err = p.tooMany(after.Pages)
+	}
+	if err != nil {
+		return false, badResponse("turn the page", err)
+	}
+	after.Next = next
+	// Two answers without records may well be the same, and a page that is counted is asked for once.
+	again := records > 0 && after.seen(hashOf("page", string(answer.Body)))
+	if more && next.URL+next.Token != "" {
+		again = after.seen(hashOf("next", next.URL, next.Token)) || again
+	}
+	if again {
+		return false, badResponse("turn the page", fmt.Errorf("page %d, or its link to the next, came before", after.Pages))
+	}
+	return more, nil
+}
+
+func badResponse(doing string, err error) error {
+	return &ClassifiedError{ClassBadResponse, fmt.Errorf("%s: %w", doing, err)}
+}
+
+// deliver delivers the records of a page. Those of the last one may be delivered with the recording of the execution.
+func (a *attempt) deliver(ctx context.Context, records []Record, last bool) error {
+	defer stopwatch(&a.result.Timings.Deliver)()
+	call := a.call
+	destination := a.destinations[call.Delivery.Destination]
+	if destination == nil {
+		return &ClassifiedError{ClassDelivery, fmt.Errorf("destination %q is not registered on this node", call.Delivery.Destination)}
+	}
+	batch := Batch{
+		Delivery: *call.Delivery, ScheduleID: call.Schedule.ID,
+		ExecutionID: call.Execution.ID, ScheduledAt: call.Execution.ScheduledAt,
+		Attempt: call.Execution.Attempt, Fence: call.Execution.Fence,
+		Chunk: a.progress.Pages, Records: records,
+	}
+	if call.Extract != nil {
+		batch.Fields = call.Extract.Fields
+	}
+	if last && call.Join != nil && call.Join(destination, batch, a.result) {
+		return nil
+	}
+	if err := destination.Deliver(ctx, batch); err != nil {
+		return asDelivery(err)
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+package callsheet_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+	destmemory "github.com/callsheet-go/callsheet/destination/memory"
+	"github.com/callsheet-go/callsheet/store/memory"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func sinceID() *callsheet.Cursor {
+	return &callsheet.Cursor{Path: "$.id", Type: callsheet.CursorInteger, Param: "since"}
+}
+
+// roundTrips is a transport that is a function.
+type roundTrips func(r *http.Request) *http.Response
+
+func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func TestCursor_OnlyWhatIsNewIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(5, 100)
+		sched, d := newReader(t, l, librarySheet(nil, sinceID()))
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		assert.Equal(t, upTo(5), ids(d))
+		assert.Equal(t, "5", e.Progress.Cursor, "the execution tells how far it went")
+		sch, err := sched.Schedules().Get(t.Context(), "s")
+		require.NoError(t, err)
+		assert.Equal(t, callsheet.CursorState{Value: "5", Version: 1, MovedAt: e.FinishedAt, Execution: e.ID}, *sch.Cursor)
+
+		l.grow(2)
+		e = reads(t, sched)
+		assert.EqualValues(t, 2, e.Records)
+		assert.Equal(t, upTo(7), ids(d))
+		assert.Equal(t, "5", e.Progress.Since.Value)
+
+		e = reads(t, sched)
+		assert.Zero(t, e.Records)
+		sch, err = sched.Schedules().Get(t.Context(), "s")
+		require.NoError(t, err)
+		assert.EqualValues(t, 2, sch.Cursor.Version, "where there is nothing new the cursor stays")
+		assert.Equal(t, map[string]int{"": 1, "since=5": 1, "since=7": 1}, l.asked)
+	})
+}
+
+func TestCursor_MovesOnlyWhenTheDestinationHasConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(5, 2)
+		d := &reluctant{Destination: destmemory.New()}
+		d.refusals.Store(1000)
+		sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", d), callsheet.WithTransport(l))
+		require.NoError(t, err)
+		require.NoError(t, sched.Define(t.Context(), librarySheet(&callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset"}, sinceID())))
+		start(t, sched)
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateFailed, e.State)
+		sch, err := sched.Schedules().Get(t.Context(), "s")
+		require.NoError(t, err)
+		assert.Nil(t, sch.Cursor)
+		d.refusals.Store(0)
+		e = reads(t, sched)
+		assert.Equal(t, "5", e.Progress.Cursor)
+		assert.Equal(t, 1, l.asked["offset=2"], "pages that follow were asked with the cursor of the beginning")
+	})
+}
+
+func TestCursor_IsSetAndReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(5, 100)
+		sched, d := newReader(t, l, librarySheet(nil, sinceID()))
+		sch, err := sched.SetCursor(t.Context(), "s", "3")
+		require.NoError(t, err)
+		assert.Equal(t, "3", sch.Cursor.Value)
+		reads(t, sched)
+		assert.Equal(t, []int{4, 5}, ids(d))
+		_, err = sched.ResetCursor(t.Context(), "s")
+		require.NoError(t, err)
+		reads(t, sched)
+		assert.Equal(t, []int{4, 5, 1, 2, 3, 4, 5}, ids(d))
+
+		_, err = sched.SetCursor(t.Context(), "s", "yesterday")
+		assert.Equal(t, []string{"cursor"}, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+		_, err = sched.SetCursor(t.Context(), "s", "")
+		assert.Equal(t, []string{"cursor"}, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+		_, err = sched.SetCursor(t.Context(), "absent", "1")
+		assert.ErrorAs(t, err, new(*callsheet.NotFoundError))
+		_, err = sched.ResetCursor(t.Context(), "absent")
+		assert.ErrorAs(t, err, new(*callsheet.NotFoundError))
+
+		plain, _ := newReader(t, l, librarySheet(nil, nil))
+		_, err = plain.SetCursor(t.Context(), "s", "1")
+		assert.Equal(t, []string{"request"}, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+	})
+}
+
+func TestCursor_SetWhileAnExecutionRunsStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(5, 100)
+		var sched callsheet.Scheduler
+		l.before = func(r *http.Request) *http.Response {
+			_, err := sched.SetCursor(context.Background(), "s", "100")
+			assert.NoError(t, err)
+			return nil
+		}
+		sched, _ = newReader(t, l, librarySheet(nil, sinceID()))
+		e := reads(t, sched)
+		assert.Equal(t, callsheet.StateSucceeded, e.State)
+		sch, err := sched.Schedules().Get(t.Context(), "s")
+		require.NoError(t, err)
+		assert.Equal(t, "100", sch.Cursor.Value)
+	})
+}
+
+func TestCursor_OfEachType(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cursor callsheet.Cursor
+		body   string
+		want   []string // the parameter of two calls
+		fault  string
+	}{
+		"times, with a lookback": {callsheet.Cursor{Path: "$.at", Lookback: time.Hour}, `[{"at":"2026-05-01T10:00:00Z"},{"at":"2026-05-01T12:00:00+01:00"},{"at":null},{}]`,
+			[]string{"", "2026-05-01T11:00:00+01:00"}, ""},
+		"large integers":        {callsheet.Cursor{Path: "$.n", Type: callsheet.CursorInteger, Initial: "7"}, `[{"n":9007199254740993},{"n":9007199254740992}]`, []string{"7", "9007199254740993"}, ""},
+		"texts":                 {callsheet.Cursor{Path: "$.n", Type: callsheet.CursorString}, `[{"n":"a"},{"n":"c"},{"n":"b"}]`, []string{"", "c"}, ""},
+		"a token of the answer": {callsheet.Cursor{Path: "$.sync", Type: callsheet.CursorToken}, `{"sync":"t&1","items":[]}`, []string{"", "t&1"}, ""},
+		"what is no time":       {callsheet.Cursor{Path: "$.at"}, `[{"at":"soon"}]`, nil, `find how far the records go: "soon" is not a time in RFC 3339`},
+		"what is no value":      {callsheet.Cursor{Path: "$.at", Type: callsheet.CursorString}, `[{"at":[1]}]`, nil, `find how far the records go: [1], not a text or a number`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got []string
+				sheet := librarySheet(nil, &tt.cursor)
+				tt.cursor.Param = "since"
+				sheet.Schedules[0].Extract, sheet.Extracts = "", nil
+				sched, _ := newReader(t, roundTrips(func(r *http.Request) *http.Response {
+					got = append(got, r.URL.Query().Get("since"))
+					return response(r, 200, tt.body, nil)
+				}), sheet)
+				e := reads(t, sched)
+				if tt.fault != "" {
+					assert.Equal(t, callsheet.StateFailed, e.State)
+					assert.Equal(t, callsheet.ClassBadResponse, e.Class)
+					assert.Contains(t, e.Error, tt.fault)
+					return
+				}
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				reads(t, sched)
+				assert.Equal(t, tt.want, got)
+			})
+		})
+	}
+}
+
+func TestCursor_RefusedWhenDefined(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cursor callsheet.Cursor
+		want   []string
+	}{
+		"nothing":                      {callsheet.Cursor{}, []string{"cursor.path", "cursor.param"}},
+		"another type":                 {callsheet.Cursor{Path: "$.a", Param: "p", Type: "date"}, []string{"cursor.type"}},
+		"an initial value of no type":  {callsheet.Cursor{Path: "$.a", Param: "p", Type: callsheet.CursorInteger, Initial: "x"}, []string{"cursor.initial"}},
+		"a lookback that fits nothing": {callsheet.Cursor{Path: "$.a", Param: "p", Type: callsheet.CursorString, Lookback: 1, LookbackCount: 1, Layout: "2006"}, []string{"cursor.lookback", "cursor.lookback_count", "cursor.layout"}},
+		"a token's path":               {callsheet.Cursor{Path: "a[", Param: "p", Type: callsheet.CursorToken}, []string{"cursor.path"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", destmemory.New()))
+			require.NoError(t, err)
+			err = sched.Define(t.Context(), librarySheet(nil, &tt.cursor))
+			assert.ElementsMatch(t, tt.want, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+		})
+	}
+}
+
+// A page of one source under validators.
+func validated(header http.Header, body *atomic.Pointer[string], conditions *[]string) roundTrips {
+	return func(r *http.Request) *http.Response {
+		*conditions = append(*conditions, strings.TrimSpace(r.Header.Get("If-None-Match")+" "+r.Header.Get("If-Modified-Since")))
+		text := *body.Load()
+		h := header.Clone()
+		if h.Get("Etag") == "auto" {
+			h.Set("Etag", fmt.Sprintf("%q", text))
+		}
+		if etag := h.Get("Etag"); etag != "" && etag == r.Header.Get("If-None-Match") || h.Get("Last-Modified") != "" && h.Get("Last-Modified") == r.Header.Get("If-Modified-Since") && etag == "" {
+			return response(r, 304, "", h)
+		}
+		return response(r, 200, text, h)
+	}
+}
+
+func TestUnchanged_IsNotDeliveredAgain(t *testing.T) {
+	const then = "Wed, 21 Oct 2015 07:28:00 GMT"
+	for name, tt := range map[string]struct {
+		header     http.Header
+		mode       callsheet.Unchanged
+		delivered  int // of four executions, of which the fourth is answered otherwise
+		status     int // of the second
+		conditions []string
+	}{
+		"by its ETag":            {http.Header{"Etag": {"auto"}}, "", 2, 304, []string{"", `"[1]"`, `"[1]"`, `"[1]"`}},
+		"by when it was made":    {http.Header{"Last-Modified": {then}}, "", 1, 304, []string{"", then, then, then}},
+		"by its hash":            {http.Header{}, callsheet.UnchangedHash, 2, 200, []string{"", "", "", ""}},
+		"not without validators": {http.Header{}, "", 4, 200, []string{"", "", "", ""}},
+		"not if it is wanted":    {http.Header{"Etag": {"auto"}}, callsheet.UnchangedDeliver, 4, 200, []string{"", "", "", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var conditions []string
+				var body atomic.Pointer[string]
+				first, second := "[1]", "[2]"
+				body.Store(&first)
+				sheet := librarySheet(nil, nil)
+				sheet.Requests[0].Unchanged = tt.mode
+				sheet.Extracts[0].Records, sheet.Extracts[0].Fields = "$", []callsheet.Field{{Name: "id", Path: "$"}}
+				sched, d := newReader(t, validated(tt.header, &body, &conditions), sheet)
+				for i := range 4 {
+					if i == 3 {
+						body.Store(&second)
+					}
+					e := reads(t, sched)
+					require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+					if i == 1 {
+						assert.Equal(t, tt.status, e.HTTPStatus)
+						if tt.delivered < 4 {
+							assert.Equal(t, callsheet.ReasonUnchanged, e.Reason)
+							assert.True(t, e.Progress.Unchanged)
+							assert.Zero(t, e.Records)
+						}
+					}
+				}
+				assert.Len(t, d.Batches("items"), tt.delivered)
+				assert.Equal(t, tt.conditions, conditions)
+			})
+		})
+	}
+}
+
+func TestUnchanged_EverythingIsAskedForAgainWhen(t *testing.T) {
+	edit := map[string]func(t *testing.T, sched callsheet.Scheduler){
+		"the extract was edited": func(t *testing.T, sched callsheet.Scheduler) {
+			x, err := sched.Extracts().Get(t.Context(), "items")
+			require.NoError(t, err)
+			x.Fields[0].Name = "number"
+			_, err = sched.Extracts().Update(t.Context(), x)
+			require.NoError(t, err)
+		},
+		"the delivery was edited": func(t *testing.T, sched callsheet.Scheduler) {
+			x, err := sched.Deliveries().Get(t.Context(), "out")
+			require.NoError(t, err)
+			x.Name = "renamed"
+			_, err = sched.Deliveries().Update(t.Context(), x)
+			require.NoError(t, err)
+		},
+		"the request asks for something else": func(t *testing.T, sched callsheet.Scheduler) {
+			x, err := sched.Requests().Get(t.Context(), "list")
+			require.NoError(t, err)
+			x.Query = map[string]string{"other": "1"}
+			_, err = sched.Requests().Update(t.Context(), x)
+			require.NoError(t, err)
+		},
+		"the cursor is reset": func(t *testing.T, sched callsheet.Scheduler) {
+			_, err := sched.ResetCursor(t.Context(), "s")
+			require.NoError(t, err)
+		},
+	}
+	for name, change := range edit {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var conditions []string
+				var body atomic.Pointer[string]
+				text := `{"items":[{"id":1}]}`
+				body.Store(&text)
+				sched, d := newReader(t, validated(http.Header{"Etag": {`"1"`}}, &body, &conditions), librarySheet(nil, nil))
+				reads(t, sched)
+				change(t, sched)
+				assert.Empty(t, reads(t, sched).Reason)
+				assert.Equal(t, []string{"", ""}, conditions)
+				assert.Len(t, d.Batches("items"), 2)
+			})
+		})
+	}
+}
+
+func TestUnchanged_AFailedDeliveryIsNotTheLastAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conditions []string
+		var body atomic.Pointer[string]
+		text := `{"items":[{"id":1}]}`
+		body.Store(&text)
+		d := &reluctant{Destination: destmemory.New()}
+		d.refusals.Store(3)
+		sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", d), callsheet.WithTransport(validated(http.Header{"Etag": {`"1"`}}, &body, &conditions)))
+		require.NoError(t, err)
+		require.NoError(t, sched.Define(t.Context(), librarySheet(nil, nil)))
+		start(t, sched)
+		assert.Equal(t, callsheet.StateFailed, reads(t, sched).State)
+		assert.Empty(t, reads(t, sched).Reason)
+		assert.Equal(t, callsheet.ReasonUnchanged, reads(t, sched).Reason)
+		assert.Equal(t, []string{"", "", `"1"`}, conditions)
+	})
+}

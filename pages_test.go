@@ -1,0 +1,516 @@
+package callsheet_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+	destmemory "github.com/callsheet-go/callsheet/destination/memory"
+	"github.com/callsheet-go/callsheet/store/memory"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A library is an API that lists items in pages, in each of the ways there are, those since a number only if asked to.
+type library struct {
+	size int
+	// before, if not nil, answers in place of the library where it returns something.
+	before func(r *http.Request) *http.Response
+
+	mu    sync.Mutex
+	items int            // there are; guarded by mu
+	asked map[string]int // how often each page was answered, by the request that asks for it; guarded by mu
+	times []time.Time    // of all calls; guarded by mu
+}
+
+func newLibrary(items, size int) *library {
+	return &library{items: items, size: size, asked: map[string]int{}}
+}
+
+func (l *library) grow(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.items += n
+}
+
+func response(r *http.Request, status int, body string, header http.Header) *http.Response {
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("Content-Type", "application/json")
+	return &http.Response{StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: int64(len(body)),
+		Header: header, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+func (l *library) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.before != nil {
+		if instead := l.before(r); instead != nil {
+			return instead, nil
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.times = append(l.times, time.Now())
+	query := r.URL.Query()
+	since, _ := strconv.Atoi(query.Get("since"))
+	from := since
+	switch {
+	case query.Has("number"):
+		n, _ := strconv.Atoi(query.Get("number"))
+		from += (n - 1) * l.size
+	case query.Has("offset"):
+		n, _ := strconv.Atoi(query.Get("offset"))
+		from += n
+	case query.Has("after"):
+		from, _ = strconv.Atoi(strings.TrimPrefix(query.Get("after"), "item-"))
+	}
+	to := min(from+l.size, l.items)
+	page := map[string]any{"items": []any{}}
+	var items []any
+	for i := from + 1; i <= to; i++ {
+		items = append(items, map[string]any{"id": i, "text": fmt.Sprintf("item %d", i)})
+	}
+	if items != nil {
+		page["items"] = items
+	}
+	header := http.Header{}
+	if page["more"] = to < l.items; to < l.items {
+		next := fmt.Sprintf("/list?after=item-%d", to)
+		header.Set("Link", fmt.Sprintf(`<%s>; rel="next"`, next))
+		page["next"], page["token"] = "http://api.example"+next, fmt.Sprintf("item-%d", to)
+	}
+	l.asked[r.URL.RawQuery]++
+	body, err := json.Marshal(page)
+	if err != nil {
+		return nil, err
+	}
+	return response(r, 200, string(body), header), nil
+}
+
+// paginations are the ways to ask a library for pages of a size.
+func paginations(size int) map[string]*callsheet.Pagination {
+	return map[string]*callsheet.Pagination{
+		"link":              {By: callsheet.PageByLink},
+		"url":               {By: callsheet.PageByURL, Path: "$.next"},
+		"token":             {By: callsheet.PageByToken, Path: "$.token", Param: "after"},
+		"number":            {By: callsheet.PageByNumber, Param: "number"},
+		"number, with size": {By: callsheet.PageByNumber, Param: "number", Size: size, SizeParam: "size"},
+		"number, with more": {By: callsheet.PageByNumber, Param: "number", More: "$.more"},
+		"offset":            {By: callsheet.PageByOffset, Param: "offset"},
+		"offset, with size": {By: callsheet.PageByOffset, Param: "offset", Size: size, SizeParam: "size"},
+	}
+}
+
+func librarySheet(pages *callsheet.Pagination, cursor *callsheet.Cursor) callsheet.Sheet {
+	return callsheet.Sheet{
+		Sources:    []callsheet.Source{{ID: "api", BaseURL: "http://api.example"}},
+		Requests:   []callsheet.Request{{ID: "list", Source: "api", Path: "/list", Pages: pages, Cursor: cursor}},
+		Extracts:   []callsheet.Extract{{ID: "items", Records: "$.items[*]", Fields: []callsheet.Field{{Name: "id", Path: "$.id"}}}},
+		Deliveries: []callsheet.Delivery{{ID: "out", Destination: "d", Target: "items"}},
+		Schedules:  []callsheet.Schedule{{ID: "s", Request: "list", Extract: "items", Delivery: "out", RetryDelay: time.Second, MaxRetries: 2}},
+	}
+}
+
+// ids are those of the records delivered, in their order.
+func ids(d *destmemory.Destination) []int {
+	var all []int
+	for _, r := range d.Records("items") {
+		id, _ := r.Get("id")
+		n, _ := strconv.Atoi(fmt.Sprint(id))
+		all = append(all, n)
+	}
+	return all
+}
+
+func upTo(n int) []int {
+	var all []int
+	for i := range n {
+		all = append(all, i+1)
+	}
+	return all
+}
+
+// newReader returns a Scheduler that reads from l, and runs, and where it delivers to.
+func newReader(t *testing.T, l http.RoundTripper, sheet callsheet.Sheet) (callsheet.Scheduler, *destmemory.Destination) {
+	t.Helper()
+	d := destmemory.New()
+	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", d), callsheet.WithTransport(l))
+	require.NoError(t, err)
+	require.NoError(t, sched.Define(t.Context(), sheet))
+	start(t, sched)
+	return sched, d
+}
+
+// reads executes the schedule "s", and returns the execution after some time.
+func reads(t *testing.T, sched callsheet.Scheduler) callsheet.Execution {
+	t.Helper()
+	e, err := sched.Execute(t.Context(), "s")
+	require.NoError(t, err)
+	time.Sleep(time.Minute)
+	return execution(t, sched, e.ID)
+}
+
+func TestPages_EachWayReadsEverything(t *testing.T) {
+	for name, pages := range paginations(3) {
+		for _, items := range []int{0, 1, 3, 4, 9, 10} {
+			t.Run(fmt.Sprintf("%s, %d items", name, items), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := newLibrary(items, 3)
+					sched, d := newReader(t, l, librarySheet(pages, nil))
+					e := reads(t, sched)
+					require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+					assert.Equal(t, upTo(items), ids(d))
+					assert.EqualValues(t, items, e.Records)
+					assert.Equal(t, len(l.times), e.Progress.Pages)
+					assert.Equal(t, len(l.times), e.Pages)
+					batches := d.Batches("items")
+					for i, b := range batches {
+						assert.Equal(t, i, b.Chunk, "each page was expected to be a chunk")
+					}
+					for query, times := range l.asked {
+						assert.Equal(t, 1, times, "page %q was asked for again", query)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestPages_AnExecutionGoesOnAtThePageWhereItStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(10, 2)
+		failures := map[string]int{"after=item-2": 503, "after=item-6": 429}
+		l.before = func(r *http.Request) *http.Response {
+			status := failures[r.URL.RawQuery]
+			delete(failures, r.URL.RawQuery)
+			switch status {
+			case 0:
+				return nil
+			case 429:
+				return response(r, 429, "", http.Header{"Retry-After": {"30"}})
+			}
+			return response(r, status, "", nil)
+		}
+		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByLink}, nil))
+		e, err := sched.Execute(t.Context(), "s")
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		e = execution(t, sched, e.ID)
+		assert.Equal(t, callsheet.StatePending, e.State)
+		assert.Equal(t, callsheet.ReasonPartial, e.Reason, "an execution that has to wait for its quota is partial")
+		assert.Equal(t, 3, e.Progress.Pages)
+		assert.EqualValues(t, 6, e.Records)
+		assert.Zero(t, e.Attempt, "attempts that delivered pages are not spent")
+		time.Sleep(time.Minute)
+		e = execution(t, sched, e.ID)
+		require.Equal(t, callsheet.StateSucceeded, e.State)
+		assert.Equal(t, upTo(10), ids(d))
+		assert.Equal(t, 5, e.Progress.Pages)
+		assert.Equal(t, 2, e.Pages, "of the last attempt")
+		for query, times := range l.asked {
+			assert.Equal(t, 1, times, "page %q was asked for again", query)
+		}
+	})
+}
+
+func TestPages_ADeadLetterGoesOnWhereItStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(6, 2)
+		broken := true
+		l.before = func(r *http.Request) *http.Response {
+			if broken && r.URL.Query().Get("after") == "item-4" {
+				return response(r, 404, "", nil)
+			}
+			return nil
+		}
+		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, nil))
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateFailed, e.State)
+		assert.Equal(t, upTo(4), ids(d), "pages are delivered as they come")
+		broken = false
+		_, err := sched.Retry(t.Context(), e.ID)
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		assert.Equal(t, callsheet.StateSucceeded, execution(t, sched, e.ID).State)
+		assert.Equal(t, upTo(6), ids(d))
+		_, err = sched.Reextract(t.Context(), e.ID)
+		assert.ErrorAs(t, err, new(*callsheet.ConflictError), "nothing is kept of it any more")
+	})
+}
+
+func TestPages_WhatIsWrongWithThem(t *testing.T) {
+	page := func(body string, header http.Header) func(*http.Request) *http.Response {
+		return func(r *http.Request) *http.Response { return response(r, 200, body, header.Clone()) }
+	}
+	link := func(to string) http.Header { return http.Header{"Link": {"<" + to + `>; rel="next"`}} }
+	number := callsheet.Pagination{By: callsheet.PageByNumber, Param: "number"}
+	for name, tt := range map[string]struct {
+		pages  callsheet.Pagination
+		answer func(*http.Request) *http.Response
+		fault  string
+		calls  int // in all attempts
+	}{
+		"the same page for every number": {number, page(`{"items":[{"id":1}]}`, nil), "page 2, or its link to the next, came before", 5},
+		"a link to itself": {callsheet.Pagination{By: callsheet.PageByLink}, func(r *http.Request) *http.Response {
+			return response(r, 200, fmt.Sprintf(`{"items":[{"id":%d}]}`, rand.Int64()), link("/list?p=1"))
+		}, "page 2, or its link to the next, came before", 5},
+		"a circle of pages": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token", Param: "after"}, func(r *http.Request) *http.Response {
+			next := map[string]string{"": "a", "a": "b", "b": "c", "c": "a"}[r.URL.Query().Get("after")]
+			return response(r, 200, fmt.Sprintf(`{"items":[{"id":%d}],"token":%q}`, rand.Int64(), next), nil)
+		}, "page 4, or its link to the next, came before", 7},
+		"a page at another host": {callsheet.Pagination{By: callsheet.PageByLink}, page(`{"items":[]}`, link("http://evil.example/")),
+			"the next page is at http://evil.example, and not at http://api.example as the source is", 3},
+		"a token that is none": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token", Param: "after"}, page(`{"items":[],"token":{"a":1}}`, nil),
+			`$.token is {"a":1}, not a text or a number`, 3},
+		"more that is no boolean": {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", More: "$.more"}, page(`{"items":[{"id":1}],"more":"yes"}`, nil),
+			`$.more is "yes", not a boolean`, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLibrary(0, 1)
+				calls := 0
+				l.before = func(r *http.Request) *http.Response { calls++; return tt.answer(r) }
+				sched, _ := newReader(t, l, librarySheet(&tt.pages, nil))
+				e := reads(t, sched)
+				assert.Equal(t, callsheet.StateFailed, e.State)
+				assert.Equal(t, callsheet.ClassBadResponse, e.Class)
+				assert.Contains(t, e.Error, tt.fault)
+				assert.LessOrEqual(t, calls, tt.calls)
+			})
+		})
+	}
+}
+
+func TestPages_NoMoreThanWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(100, 10)
+		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByLink, MaxPages: 3}, nil))
+		e := reads(t, sched)
+		assert.Equal(t, callsheet.StateSucceeded, e.State)
+		assert.Equal(t, upTo(30), ids(d))
+	})
+}
+
+func TestPages_RefusedWhenDefined(t *testing.T) {
+	start := -1
+	for name, tt := range map[string]struct {
+		pages callsheet.Pagination
+		want  []string
+	}{
+		"no way":                   {callsheet.Pagination{}, []string{"pages.by"}},
+		"no path":                  {callsheet.Pagination{By: callsheet.PageByURL}, []string{"pages.path"}},
+		"a path that is none":      {callsheet.Pagination{By: callsheet.PageByURL, Path: "next["}, []string{"pages.path"}},
+		"a path for nothing":       {callsheet.Pagination{By: callsheet.PageByLink, Path: "$.next"}, []string{"pages.path"}},
+		"no parameter, and more":   {callsheet.Pagination{By: callsheet.PageByNumber, More: "?", Size: -1, MaxPages: -1, Start: &start}, []string{"pages.more", "pages.param", "pages.size", "pages.start", "pages.max_pages"}},
+		"a parameter for nothing":  {callsheet.Pagination{By: callsheet.PageByLink, Param: "page"}, []string{"pages.param"}},
+		"a size that is not known": {callsheet.Pagination{By: callsheet.PageByLink, SizeParam: "per_page"}, []string{"pages.size"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", destmemory.New()))
+			require.NoError(t, err)
+			err = sched.Define(t.Context(), librarySheet(&tt.pages, nil))
+			assert.ElementsMatch(t, tt.want, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+		})
+	}
+}
+
+func TestPages_GitHubReplayed(t *testing.T) {
+	text, err := os.ReadFile("testdata/github_issues_pages.json")
+	require.NoError(t, err)
+	var pages []struct {
+		Path    string            `json:"path"`
+		Headers map[string]string `json:"headers"`
+		Body    json.RawMessage   `json:"body"`
+	}
+	require.NoError(t, json.Unmarshal(text, &pages))
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(0, 1)
+		l.before = func(r *http.Request) *http.Response {
+			for _, p := range pages {
+				if p.Path == r.URL.RequestURI() {
+					h := http.Header{}
+					for name, value := range p.Headers {
+						if name != "content-encoding" && name != "content-length" && name != "transfer-encoding" {
+							h.Set(name, value)
+						}
+					}
+					return response(r, 200, string(p.Body), h)
+				}
+			}
+			return response(r, 404, "", nil)
+		}
+		sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByLink}, nil)
+		sheet.Sources[0].BaseURL = "https://api.github.com"
+		sheet.Requests[0].Path = "/repos/octokit-fixture-org/paginate-issues/issues"
+		sheet.Requests[0].Query = map[string]string{"per_page": "3"}
+		sheet.Extracts[0].Records = "$[*]"
+		sheet.Extracts[0].Fields = []callsheet.Field{{Name: "title", Path: "$.title"}}
+		sched, d := newReader(t, l, sheet)
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		var titles []string
+		for _, r := range d.Records("items") {
+			title, _ := r.Get("title")
+			titles = append(titles, fmt.Sprint(title))
+		}
+		var want []string
+		for i := 13; i > 0; i-- {
+			want = append(want, fmt.Sprintf("Test issue %d", i))
+		}
+		assert.Equal(t, want, titles)
+		assert.Equal(t, 5, e.Progress.Pages)
+	})
+}
+
+// A fitful Destination fails at random, before or after it has delivered.
+type fitful struct {
+	callsheet.Destination
+	mu     sync.Mutex
+	random *rand.Rand // guarded by mu
+	fails  float64
+}
+
+func (d *fitful) dice() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.random.Float64()
+}
+
+func (d *fitful) Deliver(ctx context.Context, b callsheet.Batch) error {
+	if d.dice() < d.fails {
+		return errors.New("no room")
+	}
+	err := d.Destination.Deliver(ctx, b)
+	if err == nil && d.dice() < d.fails {
+		return errors.New("the answer was lost")
+	}
+	return err
+}
+
+// What pages bring is, whatever happens to API, Destination and nodes, what one clean run of them brings; and no page is asked
+// for that is known to be delivered.
+func TestPages_PropertyOfAnyFailuresAndRestarts(t *testing.T) {
+	for seed := range uint64(150) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		size := 1 + random.IntN(7)
+		ways := paginations(size)
+		names := make([]string, 0, len(ways))
+		for name := range ways {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		name := names[random.IntN(len(names))]
+		cursor := random.IntN(2) == 0
+		t.Run(fmt.Sprintf("seed %d: %s by %d", seed, name, size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { readUnderFaults(t, random, ways[name], size, cursor) })
+		})
+	}
+}
+
+func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Pagination, size int, cursor bool) {
+	var mu sync.Mutex // guards random
+	dice := func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return random.Float64()
+	}
+	l := newLibrary(random.IntN(40), size)
+	fails := random.Float64() * 0.3
+	l.before = func(r *http.Request) *http.Response {
+		switch x := dice(); {
+		case x < fails/3:
+			return response(r, 502, "", nil)
+		case x < fails*2/3:
+			return response(r, 429, "", http.Header{"Retry-After": {"3"}})
+		case x < fails:
+			return response(r, 200, `{"items":[{"id":`, nil) // broken off, but complete to HTTP
+		}
+		return nil
+	}
+	var c *callsheet.Cursor
+	if cursor {
+		c = &callsheet.Cursor{Path: "$.id", Type: callsheet.CursorInteger, Param: "since"}
+	}
+	sheet := librarySheet(pages, c)
+	sheet.Schedules[0].MaxRetries = 100
+	sheet.Schedules[0].RetryDelay, sheet.Schedules[0].MaxRetryDelay = time.Second, 2*time.Second
+	store, delivered := memory.New(), destmemory.New()
+	d := &fitful{Destination: delivered, random: rand.New(rand.NewPCG(random.Uint64(), 2)), fails: fails / 2}
+
+	var cut *cutOff
+	var stop func()
+	begin := func() callsheet.Scheduler {
+		cut = &cutOff{Store: store}
+		sched, err := callsheet.New(cut, callsheet.WithDestination("d", d), callsheet.WithTransport(l), callsheet.WithDrainTimeout(0))
+		require.NoError(t, err)
+		stop = start(t, sched)
+		return sched
+	}
+	sched := begin()
+	require.NoError(t, sched.Define(t.Context(), sheet))
+
+	total, crashes := 0, 0
+	for range 1 + random.IntN(3) {
+		grown := random.IntN(20)
+		l.grow(grown)
+		e, err := sched.Execute(t.Context(), "s")
+		require.NoError(t, err)
+		for !e.State.Final() {
+			time.Sleep(time.Duration(dice() * float64(4*time.Second)))
+			switch x := dice(); {
+			case x < 0.1: // the node is cut off, as when it dies; another comes
+				crashes++
+				cut.cut.Store(true)
+				time.Sleep(20 * time.Second)
+				cut.cut.Store(false) // so that it can end
+				fallthrough
+			case x < 0.3: // it is stopped, and starts again
+				stop()
+				sched = begin()
+			}
+			e = execution(t, sched, e.ID)
+		}
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		if !cursor {
+			assert.Equal(t, l.items, int(e.Records))
+		}
+		var got []int
+		for _, b := range delivered.Batches("items") {
+			if b.ExecutionID != e.ID {
+				continue
+			}
+			for _, r := range b.Records {
+				id, _ := r.Get("id")
+				n, _ := strconv.Atoi(fmt.Sprint(id))
+				got = append(got, n)
+			}
+		}
+		first := 0
+		if cursor {
+			first = total
+		}
+		assert.Equal(t, upTo(l.items)[first:], append([]int{}, got...), "an execution was expected to bring what a clean run brings")
+		total = l.items
+		again := 0
+		for query, times := range l.asked {
+			again += times - 1
+			delete(l.asked, query)
+		}
+		assert.LessOrEqual(t, again, crashes, "pages that are known to be delivered were expected not to be asked for again")
+	}
+	stop()
+}
