@@ -45,7 +45,9 @@ func newAttempt(p *pipeline, call Call) *attempt {
 	if a.kept == nil && a.progress.Pages == 0 {
 		a.begin()
 	}
-	a.result.Progress = call.Execution.Progress
+	if a.progress.Pages > 0 {
+		a.report(a.progress)
+	}
 	a.result.Records, a.result.Rejected, a.result.Bytes = a.progress.Records, a.progress.Rejected, a.progress.Bytes
 	return a
 }

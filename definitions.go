@@ -20,7 +20,7 @@ func (s *scheduler) Requests() Collection[Request] {
 
 // Extracts implements Definer.
 func (s *scheduler) Extracts() Collection[Extract] {
-	return collection[Extract, *Extract]{s, s.store.Extracts(), prepareExtract}
+	return collection[Extract, *Extract]{s, s.store.Extracts(), s.prepareExtract}
 }
 
 // Deliveries implements Definer.
@@ -44,8 +44,8 @@ func prepareRequest(r *Request) error {
 	return checkRequest(*r)
 }
 
-func prepareExtract(x *Extract) error {
-	if err := checkExtract(*x); err != nil {
+func (s *scheduler) prepareExtract(x *Extract) error {
+	if err := checkExtract(*x, s.languages); err != nil {
 		return err
 	}
 	x.Fields = x.Mapping().Canonical().Fields // as they come back from a Store that keeps JSON
@@ -228,7 +228,7 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 	prepared := Sheet{
 		Sources:    prepareAll(bad, known, sheet.Sources, prepareSource),
 		Requests:   prepareAll(bad, known, sheet.Requests, prepareRequest),
-		Extracts:   prepareAll(bad, known, sheet.Extracts, prepareExtract),
+		Extracts:   prepareAll(bad, known, sheet.Extracts, s.prepareExtract),
 		Deliveries: prepareAll(bad, known, sheet.Deliveries, s.prepareDelivery),
 		Schedules:  prepareAll(bad, known, sheet.Schedules, s.prepareSchedule),
 	}

@@ -1,6 +1,7 @@
 package callsheet
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/callsheet-go/callsheet/extract"
@@ -23,7 +24,7 @@ type Extract struct {
 	Labels map[string]string `json:"labels,omitempty"`
 
 	// Format is what the answer is written in, JSON when left empty; Language that of the paths,
-	// JSONPath (or XPath for XML) when left empty.
+	// JSONPath (or XPath for XML) when left empty, or one of the host's own ([WithExtractor]).
 	Format   extract.Format   `json:"format,omitempty"`
 	Language extract.Language `json:"language,omitempty"`
 	// CSV says how a table is written, Pattern which lines of a text are records.
@@ -58,4 +59,28 @@ func (e Extract) Mapping() extract.Mapping {
 		Format: e.Format, Language: e.Language, CSV: e.CSV, Pattern: e.Pattern,
 		Records: e.Records, Fields: e.Fields, BadRecords: e.BadRecords,
 	}
+}
+
+// A CompileExtract makes the Extractor of a mapping in a language of the host's own. It is called when an Extract is defined, to find
+// out what is wrong with it (an [*extract.FaultError] names the field), and once on each node that runs it. See
+// [WithExtractor].
+type CompileExtract func(m extract.Mapping) (extract.Extractor, error)
+
+// extractLanguages are the languages of the host's own.
+type extractLanguages map[extract.Language]CompileExtract
+
+// compile makes the Extractor of a mapping in whatever language. A panic of the host's is an error.
+func (l extractLanguages) compile(m extract.Mapping) (x extract.Extractor, err error) {
+	own := l[m.Language]
+	if own == nil {
+		return extract.New(m)
+	}
+	err = guard(func() error {
+		x, err = own(m)
+		return err
+	})
+	if err == nil && x == nil {
+		err = fmt.Errorf("the extractor of language %q is nil", m.Language)
+	}
+	return x, err
 }

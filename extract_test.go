@@ -56,3 +56,19 @@ func TestExtract_FaultsAreToldWithTheirFields(t *testing.T) {
 	assert.ErrorContains(t, err, `must be one of json, ndjson, csv, tsv, xml, text`)
 	assert.ErrorContains(t, err, `fields[0].type`)
 }
+
+func TestWithExtractor_WhatIsWrongWithIt(t *testing.T) {
+	compile := func(m extract.Mapping) (extract.Extractor, error) { return extract.New(extract.Mapping{}) }
+	_, err := callsheet.New(memory.New(), callsheet.WithExtractor("no name!", compile), callsheet.WithExtractor("jq", compile),
+		callsheet.WithExtractor("none", nil), callsheet.WithExtractor("twice", compile), callsheet.WithExtractor("twice", compile))
+	assert.Len(t, callsheet.ValidationErrors(err), 4)
+
+	sched, err := callsheet.New(memory.New(),
+		callsheet.WithExtractor("nothing", func(extract.Mapping) (extract.Extractor, error) { return nil, nil }),
+		callsheet.WithExtractor("panics", func(extract.Mapping) (extract.Extractor, error) { panic("no such thing") }))
+	require.NoError(t, err)
+	for language, want := range map[extract.Language]string{"nothing": "is nil", "panics": "no such thing", "unknown": "must be one of"} {
+		_, err := sched.Extracts().Create(t.Context(), callsheet.Extract{Language: language})
+		assert.ErrorContains(t, err, want)
+	}
+}

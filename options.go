@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
 )
 
@@ -25,6 +27,7 @@ type settings struct {
 	transport    http.RoundTripper
 	guard        fetch.Guard
 	secrets      SecretResolver
+	languages    extractLanguages
 	wrap         []func(Pipeline) Pipeline
 	observer     func(context.Context, Execution)
 	workerName   string
@@ -46,6 +49,7 @@ func newSettings(opts []Option) (*settings, error) {
 		logger:       slog.New(slog.DiscardHandler),
 		workers:      defaultWorkers,
 		destinations: map[string]Destination{},
+		languages:    extractLanguages{},
 		workerName:   workerName(),
 		lease:        defaultLease,
 		drainTimeout: defaultDrainTimeout,
@@ -189,6 +193,26 @@ func (s *settings) fetcher() *fetch.Client {
 		return fetch.New(s.transport)
 	}
 	return fetch.NewGuarded(s.guard)
+}
+
+// WithExtractor registers a language of the host's own, by the name that an Extract's Language has it: a path language, or a format
+// that package extract does not know. The Mapping that compile is given is the Extract's; with a [Cursor]
+// one whose only field is the cursor's. All nodes that run such an Extract need it.
+func WithExtractor(language extract.Language, compile CompileExtract) Option {
+	return func(s *settings) error {
+		switch {
+		case !validID(string(language)):
+			return &ValidationError{Field: "WithExtractor", Value: string(language), Rule: ruleID}
+		case slices.Contains([]extract.Language{extract.JSONPath, extract.JQ, extract.XPath}, language):
+			return &ValidationError{Field: "WithExtractor", Value: string(language), Rule: "must not be one of those that are built in"}
+		case compile == nil:
+			return &ValidationError{Field: "WithExtractor", Value: string(language), Rule: "must have a function"}
+		case s.languages[language] != nil:
+			return &ValidationError{Field: "WithExtractor", Value: string(language), Rule: "must be registered once"}
+		}
+		s.languages[language] = compile
+		return nil
+	}
 }
 
 // WithPipeline puts wrap's Pipeline in the place of the default one, which wrap is given and may

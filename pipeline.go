@@ -74,6 +74,7 @@ type pipeline struct {
 	client       *fetch.Client
 	destinations map[string]Destination
 	secrets      SecretResolver // nil: there are none
+	languages    extractLanguages
 
 	mu         sync.Mutex
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
@@ -90,7 +91,7 @@ type extractKey struct {
 const maxExtractors = 1024
 
 func newPipeline(client *fetch.Client, set *settings) Pipeline {
-	return &pipeline{client: client, destinations: set.destinations, secrets: set.secrets, extractors: map[extractKey]extract.Extractor{}}
+	return &pipeline{client: client, destinations: set.destinations, secrets: set.secrets, languages: set.languages, extractors: map[extractKey]extract.Extractor{}}
 }
 
 // Run implements Pipeline.
@@ -163,7 +164,7 @@ func (p *pipeline) extractor(x *Extract, cursor *Cursor) (extract.Extractor, err
 	if compiled := p.extractors[key]; compiled != nil {
 		return compiled, nil
 	}
-	compiled, err := extract.New(mapping)
+	compiled, err := p.languages.compile(mapping)
 	if err != nil {
 		return nil, &ClassifiedError{ClassPermanent, err}
 	}

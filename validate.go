@@ -124,10 +124,11 @@ func (f *faults) fetchFaults(r fetch.Request) {
 	}
 }
 
-func checkExtract(x Extract) error {
+func checkExtract(x Extract, languages extractLanguages) error {
 	f := faults{ref: Ref{KindExtract, x.ID}}
 	f.meta(x.Meta(), x.Name)
-	for _, e := range unjoin(x.Mapping().Validate()) {
+	_, err := languages.compile(x.Mapping())
+	for _, e := range unjoin(err) {
 		if fault, ok := errors.AsType[*extract.FaultError](e); ok {
 			e = &ValidationError{Ref: f.ref, Field: fault.Field, Value: fault.Value, Rule: fault.Rule}
 		}
