@@ -36,8 +36,9 @@
 //
 // [New] does the first step for every journal it finds, so that a restarted process mends its files
 // before anybody reads them. A journal remembers at least the last 50,000 Batches of its target,
-// and up to 25,000 more of the executions that these are of; one that is repeated later than that is written again. At twice as many the journal is shortened;
-// where that fails, as on a full disk, it grows on and is tried again some deliveries later.
+// and up to 25,000 more of the executions that these are of; one that is repeated later than that is
+// written again. At 100,000 the journal is shortened; where that fails, as on a full disk, it grows on
+// and is tried again some deliveries later.
 //
 // A Batch whose fence is smaller than one that came for its execution is refused with [callsheet.ErrStaleFence].
 // The journal remembers that as long as it does the Batches, and in mode PerExecution the locks in ".callsheet" do,
