@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
@@ -48,7 +49,7 @@ func newAttempt(p *pipeline, call Call) *attempt {
 	if a.progress.Pages > 0 {
 		a.report(a.progress)
 	}
-	a.result.Records, a.result.Rejected, a.result.Bytes = a.progress.Records, a.progress.Rejected, a.progress.Bytes
+	a.result.Records, a.result.Rejected = a.progress.Records, a.progress.Rejected
 	return a
 }
 
@@ -98,7 +99,6 @@ func (a *attempt) run(ctx context.Context) error {
 			return nil
 		}
 		if a.call.Extract == nil && a.call.Delivery == nil && a.pages() == nil && a.cursor() == nil {
-			a.result.Bytes = int64(len(answer.Body))
 			a.report(a.progress)
 			return nil
 		}
@@ -135,7 +135,7 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	switch {
 	case a.kept != nil:
 		a.result.HTTPStatus, a.result.FromKept = a.kept.Status, true
-		a.result.Bytes = a.progress.Bytes + int64(len(a.kept.Body))
+		a.result.Bytes += int64(len(a.kept.Body))
 		return a.kept, nil
 	case a.call.Execution.AnswerOf != "":
 		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", a.call.Execution.AnswerOf)}
@@ -149,7 +149,7 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.result.Bytes = a.progress.Bytes + int64(len(response.Body))
+	a.result.Bytes += int64(len(response.Body))
 	answer := &Answer{
 		ExecutionID: a.call.Execution.ID, Fence: a.call.Execution.Fence, FetchedAt: now(),
 		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
@@ -217,12 +217,13 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 		return a.fetch(ctx, a.call, h, &a.result)
 	}
 	var known Validators
-	key := validatorsKey(a.call, h)
-	if v := a.call.Schedule.Validators; v != nil && v.Key == key {
+	key := sync.OnceValue(func() string { return validatorsKey(a.call, h) })
+	asked := h
+	if v := a.call.Schedule.Validators; v != nil && v.Key == key() {
 		known = *v
-		h = known.onCondition(h)
+		asked = known.onCondition(h)
 	}
-	response, err := a.fetch(ctx, a.call, h, &a.result)
+	response, err := a.fetch(ctx, a.call, asked, &a.result)
 	if err != nil {
 		return nil, err
 	}
@@ -230,9 +231,9 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 		a.progress.Unchanged = true
 		return response, nil
 	}
-	a.progress.Validators = newValidators(key, a.call.Request, response)
-	if v := a.progress.Validators; v != nil && v.Hash != "" && v.Hash == known.Hash {
-		a.progress.Unchanged = true
+	if v := newValidators(a.call.Request, response); v != nil {
+		v.Key = key()
+		a.progress.Validators, a.progress.Unchanged = v, v.Hash != "" && v.Hash == known.Hash
 	}
 	return response, nil
 }

@@ -63,9 +63,9 @@ func (v Validators) onCondition(h fetch.Request) fetch.Request {
 	return h
 }
 
-// newValidators returns what tells an answer again; nil if nothing does.
-func newValidators(key string, r Request, answer *fetch.Response) *Validators {
-	v := Validators{Key: key, ETag: answer.Header.Get("Etag"), LastModified: answer.Header.Get("Last-Modified")}
+// newValidators returns what tells an answer again, but for its Key; nil if nothing does.
+func newValidators(r Request, answer *fetch.Response) *Validators {
+	v := Validators{ETag: answer.Header.Get("Etag"), LastModified: answer.Header.Get("Last-Modified")}
 	if v.ETag == "" && v.LastModified == "" && r.Unchanged == UnchangedHash {
 		v.Hash = hashOf(string(answer.Body))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,35 @@ func TestCursor_MovesOnlyWhenTheDestinationHasConfirmed(t *testing.T) {
 		e = reads(t, sched)
 		assert.Equal(t, "5", e.Progress.Cursor)
 		assert.Equal(t, 1, l.asked["offset=2"], "pages that follow were asked with the cursor of the beginning")
+	})
+}
+
+// An answer that is not kept is asked for again when its worker vanishes, and then there is more. The Destination knows the
+// Batch by its execution, and leaves out the second: if the first was delivered, the cursor would pass over what is new in the second.
+func TestCursor_DoesNotPassOverWhatCameBetweenTwoCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, d := newLibrary(3, 100), destmemory.New()
+		cut := &cutOff{Store: memory.New()}
+		var once sync.Once
+		l.before = func(*http.Request) *http.Response {
+			once.Do(func() { cut.cut.Store(true) }) // from here on nothing can be kept or recorded
+			return nil
+		}
+		sched, err := callsheet.New(cut, callsheet.WithDestination("d", d), callsheet.WithTransport(l))
+		require.NoError(t, err)
+		require.NoError(t, sched.Define(t.Context(), librarySheet(nil, sinceID())))
+		start(t, sched)
+		e, err := sched.Execute(t.Context(), "s")
+		require.NoError(t, err)
+		time.Sleep(20 * time.Second) // its lease is over
+		l.grow(2)
+		cut.cut.Store(false)
+		time.Sleep(time.Minute)
+		e = execution(t, sched, e.ID)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		assert.Equal(t, callsheet.ClassLostWorker, e.Attempts[0].Class)
+		assert.Equal(t, "5", schedule(t, sched, "s").Cursor.Value)
+		assert.Equal(t, upTo(5), ids(d))
 	})
 }
 

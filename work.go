@@ -42,7 +42,7 @@ func (n *node) answer(ctx context.Context, id string) {
 		return
 	}
 	if call != nil {
-		call.Keep = n.keep
+		call.Keep = func(ctx context.Context, a Answer) error { return n.keep(ctx, *call, a) }
 		n.attempt(*call, workShare(n.lease)-time.Since(asked))
 	}
 }
@@ -64,14 +64,17 @@ func (n *node) claim(ctx context.Context, ids []string) ([]*Call, error) {
 }
 
 // keep keeps an answer. A Store that cannot is no reason to give up what was fetched: should the delivery
-// fail, the call is made again.
-func (n *node) keep(ctx context.Context, a Answer) error {
+// fail, the call is made again. With a cursor it is one: what the second call brings beyond the first would be left out by a
+// Destination that has the first, and the cursor would pass over it.
+func (n *node) keep(ctx context.Context, call Call, a Answer) error {
 	err := guard(func() error { return n.store.Keep(ctx, a) })
 	switch {
 	case errors.Is(err, ErrStaleFence):
 		return ErrLeaseLost
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
+	case err != nil && call.Request.Cursor != nil && call.Delivery != nil:
+		return fmt.Errorf("keep the answer, without which its cursor must not move: %w", err)
 	case err != nil:
 		n.log.WarnContext(ctx, "answer could not be kept", slog.String(keyExecution, a.ExecutionID), slog.Any(keyError, err))
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callsheet-go/callsheet/extract"
+	"github.com/callsheet-go/callsheet/internal/pgtest"
 )
 
 func TestRun_DemoShowsSuccessRetryAndDeadLetter(t *testing.T) {
@@ -188,18 +189,24 @@ func lines(t *testing.T, path string) []string {
 }
 
 func TestRun_GoesOnWhereItWas(t *testing.T) {
-	dir := t.TempDir()
-	args := []string{"-for", "1m", "-out", dir, "-store", "file:" + filepath.Join(dir, "kept.db")}
-	polls := func() int {
-		text := runUntil(t, args, `earthquakes +succeeded +300 records`)
-		found := regexp.MustCompile(`(?m)^  earthquakes +(\d+)`).FindStringSubmatch(text)
-		require.NotNil(t, found, text)
-		n, err := strconv.Atoi(found[1])
-		require.NoError(t, err)
-		return n
+	for name, store := range map[string]func(t *testing.T) string{
+		"file":     func(t *testing.T) string { return "file:" + filepath.Join(t.TempDir(), "kept.db") },
+		"postgres": func(t *testing.T) string { return "postgres:" + pgtest.Database(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"-for", "1m", "-out", t.TempDir(), "-store", store(t)}
+			polls := func() int {
+				text := runUntil(t, args, `earthquakes +succeeded +300 records`)
+				found := regexp.MustCompile(`(?m)^  earthquakes +(\d+)`).FindStringSubmatch(text)
+				require.NotNil(t, found, text)
+				n, err := strconv.Atoi(found[1])
+				require.NoError(t, err)
+				return n
+			}
+			first := polls()
+			assert.Greater(t, polls(), first, "the second start was expected to count on from the first")
+		})
 	}
-	first := polls()
-	assert.Greater(t, polls(), first, "the second start was expected to count on from the first")
 
 	err := run(t.Context(), []string{"-store", "paper"}, io.Discard)
 	require.ErrorContains(t, err, `-store "paper": must be memory, file:PATH or postgres:DSN`)
