@@ -308,20 +308,34 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 // read extracts the records of the answer, and finds out how far they go, and what the next page is.
 func (a *attempt) read(ctx context.Context, answer *Answer) (after Progress, records []Record, more bool, err error) {
 	defer stopwatch(&a.result.Timings.Extract)()
-	extractor, err := a.extractor(a.call.Extract, nil)
+	extracted, err := a.extract(ctx, answer)
 	if err != nil {
 		return after, nil, false, err
 	}
-	source := extract.Answer{
+	after, more, err = a.advance(ctx, answer, extracted)
+	return after, extracted.Records, more, err
+}
+
+// extract extracts the records of the answer.
+func (a *attempt) extract(ctx context.Context, answer *Answer) (extract.Result, error) {
+	extractor, err := a.extractor(a.call.Extract, nil)
+	if err != nil {
+		return extract.Result{}, err
+	}
+	return extractor.Extract(ctx, a.source(answer))
+}
+
+// source is the answer as it is extracted.
+func (a *attempt) source(answer *Answer) extract.Answer {
+	return extract.Answer{
 		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
 		ExecutionID: a.call.Execution.ID, ScheduleID: a.call.Schedule.ID, ScheduledAt: a.call.Execution.ScheduledAt,
 		URL: answer.URL, Page: a.progress.Pages + 1,
 	}
-	extracted, err := extractor.Extract(ctx, source)
-	if err != nil {
-		return after, nil, false, err
-	}
+}
 
+// advance finds out how far the answer goes, and what the next page is.
+func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract.Result) (after Progress, more bool, err error) {
 	after = a.progress
 	after.Pages++
 	after.Records += int64(len(extracted.Records))
@@ -331,18 +345,18 @@ func (a *attempt) read(ctx context.Context, answer *Answer) (after Progress, rec
 	if c := a.cursor(); c != nil {
 		values, err := a.extractor(a.call.Extract, c)
 		if err != nil {
-			return after, nil, false, err
+			return after, false, err
 		}
-		if after.Cursor, err = c.furthest(ctx, values, source, after.Cursor); err != nil {
-			return after, nil, false, badResponse("find how far the records go", err)
+		if after.Cursor, err = c.furthest(ctx, values, a.source(answer), after.Cursor); err != nil {
+			return after, false, badResponse("find how far the records go", err)
 		}
 	}
 	if a.pages() == nil {
 		after.Next = PageState{}
-		return after, extracted.Records, false, nil
+		return after, false, nil
 	}
 	more, err = a.turn(ctx, answer, &after, len(extracted.Records)+int(extracted.Rejected))
-	return after, extracted.Records, more, err
+	return after, more, err
 }
 
 // turn sets what the page after answer's is asked for by, and reports whether there is one.
@@ -410,15 +424,7 @@ func (a *attempt) deliver(ctx context.Context, records []Record, last bool) erro
 	if destination == nil {
 		return &ClassifiedError{ClassDelivery, fmt.Errorf("destination %q is not registered on this node", call.Delivery.Destination)}
 	}
-	batch := Batch{
-		Delivery: *call.Delivery, ScheduleID: call.Schedule.ID,
-		ExecutionID: call.Execution.ID, ScheduledAt: call.Execution.ScheduledAt,
-		Attempt: call.Execution.Attempt, Fence: call.Execution.Fence,
-		Chunk: a.progress.Pages, Records: records,
-	}
-	if call.Extract != nil {
-		batch.Fields = call.Extract.Fields
-	}
+	batch := a.batch(records)
 	if last && call.Join != nil && call.Join(destination, batch, a.result) {
 		return nil
 	}
@@ -426,4 +432,19 @@ func (a *attempt) deliver(ctx context.Context, records []Record, last bool) erro
 		return asDelivery(err)
 	}
 	return nil
+}
+
+// batch is what a Destination takes of a page.
+func (a *attempt) batch(records []Record) Batch {
+	call := a.call
+	b := Batch{
+		Delivery: *call.Delivery, ScheduleID: call.Schedule.ID,
+		ExecutionID: call.Execution.ID, ScheduledAt: call.Execution.ScheduledAt,
+		Attempt: call.Execution.Attempt, Fence: call.Execution.Fence,
+		Chunk: a.progress.Pages, Records: records,
+	}
+	if call.Extract != nil {
+		b.Fields = call.Extract.Fields
+	}
+	return b
 }

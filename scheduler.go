@@ -23,6 +23,7 @@ type Scheduler interface {
 	Definer
 	Controller
 	Viewer
+	DryRunner
 	Runner
 }
 
@@ -120,6 +121,19 @@ type Viewer interface {
 	// Upcoming returns the next n occurrences, at most 1000, soonest first, of the schedules named,
 	// or of all, if they are neither disabled nor paused. A schedule that is not there is a [*NotFoundError].
 	Upcoming(ctx context.Context, n int, scheduleIDs ...string) ([]Occurrence, error)
+}
+
+// A DryRunner tries what may become a schedule.
+type DryRunner interface {
+	// DryRun does what an attempt does, up to the delivery, and says what came of it: it makes the call, or takes an
+	// answer that is given, extracts the records of the first page, and asks the Destination what it
+	// would do with them. It stores and delivers nothing, and can be called whether or not Run is under way.
+	//
+	// The call is a real one, by the same rules as every other: addresses, secrets, limits. It is made without the question
+	// whether the answer is as it was. What [WithPipeline] puts before the default Pipeline is not asked. What fails
+	// is in the report. An error is about what was given, every fault a [*ValidationError], all joined, or a
+	// [*NotFoundError]; or ctx has ended.
+	DryRun(ctx context.Context, r DryRunRequest) (DryRunReport, error)
 }
 
 // A Runner makes the Scheduler run.

@@ -26,6 +26,17 @@ var harmless = [...]string{
 	"range", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
 }
 
+// namesCredentials says whether an answer's header is likely to give out a secret, such as that of a session.
+func namesCredentials(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range [...]string{"cookie", "token", "secret", "auth", "password", "session", "csrf", "xsrf", "api-key", "apikey", "signature"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
 // eachSecret calls found with all that c sent and that no text of an error may repeat, in any order, some
 // of it more than once.
 func (c *conversation) eachSecret(found func(secret string)) {

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type shelf struct {
 	mu     sync.Mutex // guards what follows
 	kept   []kept
+	fences map[string]int64 // the greatest of each execution
 	opened int
 }
 
@@ -103,21 +104,94 @@ func (d *sound) Validate(delivery callsheet.Delivery) error {
 }
 
 func (d *sound) Deliver(ctx context.Context, b callsheet.Batch) error {
+	var tx transaction
 	d.turn.Lock()
 	defer d.turn.Unlock()
+	if err := d.deliverIn(ctx, &tx, b); err != nil {
+		return err
+	}
+	d.commit(tx)
+	return nil
+}
+
+// A transaction is what was delivered and is not committed.
+type transaction struct{ batches []callsheet.Batch }
+
+func (d *sound) Shares(any) bool { return true }
+
+func (d *sound) DeliverJoint(ctx context.Context, conn any, b callsheet.Batch) error {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	return d.deliverIn(ctx, conn.(*transaction), b)
+}
+
+func (d *sound) deliverIn(ctx context.Context, tx *transaction, b callsheet.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if d.has(markOf(b)) {
-		return nil
+	if b.Fence < d.fences[b.ExecutionID] {
+		return callsheet.ErrStaleFence
 	}
 	for _, r := range b.Records {
-		if _, err := r.AppendJSON(nil); err != nil {
+		if _, err := r.AppendJSON(nil); err != nil && !d.has(markOf(b)) {
 			return err
 		}
 	}
-	d.add(markOf(b), slices.Clone(b.Records))
+	b.Records = slices.Clone(b.Records)
+	tx.batches = append(tx.batches, b)
 	return nil
+}
+
+func (s *shelf) commit(tx transaction) {
+	for _, b := range tx.batches {
+		if !s.has(markOf(b)) {
+			s.add(markOf(b), b.Records)
+		}
+		s.mu.Lock()
+		s.fences[b.ExecutionID] = max(s.fences[b.ExecutionID], b.Fence)
+		s.mu.Unlock()
+	}
+}
+
+func (d *sound) Preview(ctx context.Context, b callsheet.Batch) (p callsheet.Preview, err error) {
+	if err := d.Validate(b.Delivery); err != nil {
+		return p, err
+	}
+	for i, r := range b.Records {
+		if _, err := r.AppendJSON(nil); err != nil {
+			p.Fails = true
+			p.Reject(i, err.Error())
+			continue
+		}
+		p.Inserted++
+	}
+	return p, ctx.Err()
+}
+
+// alteredPreview is a Previewer that does it in another way.
+type alteredPreview struct {
+	*sound
+	preview func(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error)
+}
+
+func (d alteredPreview) Preview(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+	return d.preview(ctx, b)
+}
+
+func previews(preview func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error)) wrap {
+	return func(d *sound) callsheet.Destination {
+		return alteredPreview{d, func(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) { return preview(d, ctx, b) }}
+	}
+}
+
+// alteredJoint is a JointDestination that does it in another way.
+type alteredJoint struct {
+	*sound
+	joint func(ctx context.Context, conn any, b callsheet.Batch) error
+}
+
+func (d alteredJoint) DeliverJoint(ctx context.Context, conn any, b callsheet.Batch) error {
+	return d.joint(ctx, conn, b)
 }
 
 // altered is a Destination of which some methods are other ones.
@@ -368,6 +442,40 @@ var defects = []struct {
 		return d.Deliver(ctx, b)
 	})},
 	{"chunks are one", "chunks", batches(func(b *callsheet.Batch) { b.Chunk = 0 })},
+	{"the next attempt writes again what was empty", "chunks repeated", replaces(func(b callsheet.Batch) bool { return b.Attempt > 1 && b.Chunk == 1 })},
+	{"a repeated execution gets no new chunks", "chunks repeated", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
+		if b.Attempt > 1 {
+			return nil
+		}
+		return d.Deliver(ctx, b)
+	})},
+	{"chunks are known by their number", "chunks of two executions", batches(func(b *callsheet.Batch) { b.ExecutionID = "the" })},
+	{"a chunk that fails takes the others along", "chunk that fails", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
+		err := d.Deliver(ctx, b)
+		if err != nil {
+			d.remove(mark{b.Delivery.Target, b.ExecutionID, 0})
+		}
+		return err
+	})},
+	{"fences are not heeded", "chunk of a stale worker", batches(func(b *callsheet.Batch) { b.Fence = 1 })},
+	{"fences are those of a chunk", "chunk of a stale worker", func(d *sound) callsheet.Destination {
+		return refusesStale(batches(func(b *callsheet.Batch) { b.Fence = 1 })(d))
+	}},
+	{"fences count where something is written", "chunk of a stale worker", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
+		if d.has(markOf(b)) {
+			return nil
+		}
+		return d.Deliver(ctx, b)
+	})},
+	{"a joint chunk has no marker", "joint chunk", func(d *sound) callsheet.Destination {
+		return alteredJoint{d, func(ctx context.Context, conn any, b callsheet.Batch) error {
+			newIdentity(&b)
+			return d.DeliverJoint(ctx, conn, b)
+		}}
+	}},
+	{"a joint chunk does not wait for the commit", "joint chunk", func(d *sound) callsheet.Destination {
+		return alteredJoint{d, func(ctx context.Context, _ any, b callsheet.Batch) error { return d.Deliver(ctx, b) }}
+	}},
 	{"who writes last undoes the others", "many at once", deliveries(func(d *sound, ctx context.Context, b callsheet.Batch) error {
 		before := d.all()
 		runtime.Gosched()
@@ -399,6 +507,48 @@ var defects = []struct {
 		clear(b.Records)
 		return err
 	})},
+	{"a preview delivers", "preview leaves nothing behind", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		return p, errors.Join(err, d.Deliver(ctx, b))
+	})},
+	{"a preview leaves its marker", "preview leaves nothing behind", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		b.Records = nil
+		return p, errors.Join(err, d.Deliver(ctx, b))
+	})},
+	{"a preview takes all records for changes", "preview is right", previews(func(_ *sound, _ context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		return callsheet.Preview{Updated: len(b.Records)}, nil
+	})},
+	{"a preview counts less than there is", "preview is right", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		p.Inserted = min(p.Inserted, 2)
+		return p, err
+	})},
+	{"a preview minds what was delivered", "preview is right", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		if d.has(markOf(b)) {
+			return callsheet.Preview{Ignored: len(b.Records)}, nil
+		}
+		return d.Preview(ctx, b)
+	})},
+	{"a preview ends at the first bad record", "preview of an unwritable record", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		if p.Rejected > 0 {
+			err = errors.New(p.Problems[0])
+		}
+		return p, err
+	})},
+	{"a preview does not say that the Batch fails", "preview of an unwritable record", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		p, err := d.Preview(ctx, b)
+		p.Fails = false
+		return p, err
+	})},
+	{"a preview takes every Delivery", "preview of an invalid delivery", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		b.Delivery.Mode = ""
+		return d.Preview(ctx, b)
+	})},
+	{"a preview ignores the context", "preview cancelled", previews(func(d *sound, ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+		return d.Preview(context.WithoutCancel(ctx), b)
+	})},
 	{"everything is refused", "valid delivery", validates(func(*sound, callsheet.Delivery) error { return errors.New("no") })},
 	{"every mode is taken", "invalid mode", validates(func(d *sound, delivery callsheet.Delivery) error {
 		delivery.Mode = ""
@@ -425,7 +575,7 @@ var defects = []struct {
 }
 
 func harness(t *testing.T, w wrap) Harness {
-	s := &shelf{}
+	s := &shelf{fences: map[string]int64{}}
 	open := func() callsheet.Destination {
 		s.opened++
 		return w(&sound{shelf: s})
@@ -437,7 +587,17 @@ func harness(t *testing.T, w wrap) Harness {
 		Other:       callsheet.Delivery{ID: "o", Target: "there"},
 		ReadOther:   func(*testing.T) []callsheet.Record { return s.read("there") },
 		Reopen:      func(*testing.T) callsheet.Destination { return open() },
-		Invalid:     []callsheet.Delivery{{ID: "none"}},
+		Join: func(t *testing.T, deliver func(context.Context, any) error, commit bool) error {
+			var tx transaction
+			if err := deliver(t.Context(), &tx); err != nil {
+				return err
+			}
+			if commit {
+				s.commit(tx)
+			}
+			return nil
+		},
+		Invalid: []callsheet.Delivery{{ID: "none"}},
 	}
 }
 
@@ -507,7 +667,7 @@ func TestSuite_PassesWhatIsSound(t *testing.T) {
 		"exactly once":               asIs,
 		"at least once":              promises(callsheet.AtLeastOnce, batches(newIdentity)),
 		"more than was promised":     promises(callsheet.AtLeastOnce, asIs),
-		"refuses who lost the lease": refusesStale,
+		"refuses who lost the lease": func(d *sound) callsheet.Destination { return refusesStale(d) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			Run(t, func(t *testing.T) Harness { return harness(t, w) })
@@ -540,14 +700,14 @@ func TestSuite_ByValue(t *testing.T) {
 	}
 }
 
-func refusesStale(d *sound) callsheet.Destination {
+func refusesStale(d callsheet.Destination) callsheet.Destination {
 	var mu sync.Mutex
 	fences := map[mark]int64{}
 	return altered{Destination: d, deliver: func(ctx context.Context, b callsheet.Batch) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if b.Fence < fences[markOf(b)] {
-			return errors.New("the lease was lost")
+			return callsheet.ErrStaleFence
 		}
 		fences[markOf(b)] = b.Fence
 		return d.Deliver(ctx, b)

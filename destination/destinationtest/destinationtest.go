@@ -72,6 +72,11 @@ type Harness struct {
 	// Invalid are Deliveries that Validate must refuse because of their target.
 	Invalid []callsheet.Delivery
 
+	// Join has deliver work in a transaction as a [callsheet.JointStore] would, with the connection that such a Store gives, and
+	// commits it, or rolls it back, and returns deliver's error or that of the commit. It is for a
+	// [callsheet.JointDestination], which must have it.
+	Join func(t *testing.T, deliver func(ctx context.Context, conn any) error, commit bool) error
+
 	// What follows declares what the target cannot keep. Nothing is skipped without it.
 
 	// Text: Read returns every value as the text of a cell: strings as they are, null as "", numbers by

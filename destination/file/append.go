@@ -26,8 +26,8 @@ func (d *Destination) deliverAppend(ctx context.Context, t target, b callsheet.B
 		return err
 	}
 	defer journal.Close()
-	if l.entries > 0 && l.target != t.name {
-		return permanent(fmt.Errorf("differs in case only from %q, whose journal is %q", l.target, d.journalPath(l.journal)))
+	if err := d.checkName(l, t); err != nil {
+		return err
 	}
 	data, size, err := d.openData(t.name)
 	if err != nil {
@@ -40,8 +40,15 @@ func (d *Destination) deliverAppend(ctx context.Context, t target, b callsheet.B
 	if err != nil {
 		return err
 	}
+	known := l.fences[markOfExecution(b.ExecutionID)]
+	if err := refuseStale(b, known); err != nil {
+		return err
+	}
 	if _, delivered := l.seen[markOf(b.ExecutionID, b.Chunk)]; delivered {
-		return nil
+		if b.Fence > max(known, firstFence) {
+			_, err = d.write(l, journal, doneEntry(l.end, b))
+		}
+		return err
 	}
 	text, columns, err := encode(l, data, size, t, b)
 	if err != nil {
@@ -65,17 +72,32 @@ func (d *Destination) deliverAppend(ctx context.Context, t target, b callsheet.B
 
 // bringInLine cuts off what is behind the journal's end, and returns the size that the file has then.
 func (d *Destination) bringInLine(l *ledger, data *os.File, size int64) (int64, error) {
+	good, err := d.inLine(l, data, size)
+	if err == nil && good < size {
+		err = d.cut(data, good)
+	}
+	return good, err
+}
+
+// inLine returns how much of the file is good by its journal.
+func (d *Destination) inLine(l *ledger, data *os.File, size int64) (int64, error) {
 	switch {
 	case l.entries == 0:
 		// No journal yet: what is in the file now is somebody's, and stays.
 		return size, endsLine(data, size)
-	case size > l.end:
-		return l.end, d.cut(data, l.end)
 	case size > 0 && size < l.end:
 		return 0, fmt.Errorf("somebody changed the file: it has %d bytes and %d were delivered, as its journal %q says; "+
 			"restore the file, or move it away to begin a new one", size, l.end, d.journalPath(l.journal))
 	}
-	return size, nil
+	return min(size, l.end), nil
+}
+
+// checkName refuses a target whose journal is another's.
+func (d *Destination) checkName(l *ledger, t target) error {
+	if l.entries > 0 && l.target != t.name {
+		return permanent(fmt.Errorf("differs in case only from %q, whose journal is %q", l.target, d.journalPath(l.journal)))
+	}
+	return nil
 }
 
 // begin prepares a file that has no journal yet, or nothing in it, for its next Batch.
@@ -147,7 +169,7 @@ func (d *Destination) commit(ctx context.Context, l *ledger, journal, data *os.F
 	}
 	undone := true
 	if err == nil {
-		undone, err = d.write(l, journal, entry{end: before + int64(len(text)), execution: b.ExecutionID, chunk: b.Chunk})
+		undone, err = d.write(l, journal, doneEntry(before+int64(len(text)), b))
 	}
 	if err != nil && undone { // else the line may count, and the records with it
 		err = errors.Join(err, d.cut(data, before))

@@ -68,7 +68,7 @@ func appendCSV(dst []byte, columns []string, b callsheet.Batch) ([]byte, error) 
 		}
 		var err error
 		if dst, err = appendCSVLine(dst, cells); err != nil {
-			return nil, permanent(fmt.Errorf("record %d cannot be written as CSV: %w", i, err))
+			return nil, permanent(&recordError{i, "CSV", err})
 		}
 	}
 	return dst, nil

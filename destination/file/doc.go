@@ -11,7 +11,11 @@
 // [callsheet.PerExecution] gives every execution a file of its own: of the target "dir/quakes.csv"
 // it makes "dir/quakes-20261123T134500Z-<execution ID>.csv", and for chunks after the first
 // "dir/quakes-20261123T134500Z-<execution ID>-<chunk>.csv". Such a file appears whole or not at all,
-// and is not written again: if two workers deliver one execution, the first that commits is the one.
+// and is not written again: if two workers deliver one execution, the first that commits a chunk is the one.
+//
+// # Previews
+//
+// [Destination.Preview] reads the file's journal and its header, and writes nothing.
 //
 // # CSV
 //
@@ -31,9 +35,14 @@
 //  4. adds a line to the journal and syncs it. This is the moment of commit.
 //
 // [New] does the first step for every journal it finds, so that a restarted process mends its files
-// before anybody reads them. A journal remembers at least the last 50,000 Batches of its target;
-// one that is repeated later than that is written again. At twice as many the journal is shortened;
-// where that fails, as on a full disk, it grows on and is tried again some deliveries later.
+// before anybody reads them. A journal remembers at least the last 50,000 Batches of its target,
+// and up to 25,000 more of the executions that these are of; one that is repeated later than that is
+// written again. At 100,000 the journal is shortened; where that fails, as on a full disk, it grows on
+// and is tried again some deliveries later.
+//
+// A Batch whose fence is smaller than one that came for its execution is refused with [callsheet.ErrStaleFence].
+// The journal remembers that as long as it does the Batches, and in mode PerExecution the locks in ".callsheet" do,
+// for the last few hundred executions that had more than one worker.
 //
 // A Deliver that returns an error has left nothing for readers, with two exceptions on a failing
 // disk: what cannot even be taken back stays until the next Deliver, and the error says that too;

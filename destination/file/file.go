@@ -28,7 +28,7 @@ type Destination struct {
 	swept map[string]bool // folders whose old temporary files were removed; guarded by mu
 }
 
-var _ callsheet.Destination = (*Destination)(nil)
+var _ callsheet.Previewer = (*Destination)(nil)
 
 // An Option changes how a Destination works.
 type Option func(*Destination)
@@ -113,14 +113,8 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t, err := parseTarget(b.Delivery)
+	t, err := d.prepare(b)
 	if err != nil {
-		return permanent(err)
-	}
-	if b.ExecutionID == "" {
-		return permanent(errors.New("a batch without an execution ID cannot be delivered exactly once"))
-	}
-	if err := d.check(t); err != nil {
 		return err
 	}
 	if t.mode == callsheet.PerExecution {
@@ -135,6 +129,18 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 		return fmt.Errorf("target %q: %w", t.name, err)
 	}
 	return nil
+}
+
+// prepare checks what can be checked of a Batch before it is its turn.
+func (d *Destination) prepare(b callsheet.Batch) (target, error) {
+	t, err := parseTarget(b.Delivery)
+	if err != nil {
+		return t, permanent(err)
+	}
+	if b.ExecutionID == "" {
+		return t, permanent(errors.New("a batch without an execution ID cannot be delivered exactly once"))
+	}
+	return t, d.check(t)
 }
 
 // permanent marks an error that another attempt would meet again.

@@ -24,7 +24,11 @@ const keptBatches = 50_000
 // A journal is text, one line for each event:
 //
 //	<checksum> base <end> <generation> "<target>"  the file is good up to end, whatever was in it before
-//	<checksum> done <end> <chunk> "<execution>"    a Batch was written and ends there
+//	<checksum> done <end> <chunk> [<fence>] "<execution>"
+//	                                               a Batch was written and ends there
+//
+// A fence is written if it is not the first. A Batch that comes again with a greater one has a line more, with the
+// end of the file as it is then.
 //
 // Lines are only added, with one write each, so a crash can hurt the last line and no other. The
 // generation is random: it tells a journal from another that has its inode, name and size.
@@ -36,6 +40,7 @@ type entry struct {
 	target     string // of a base
 	execution  string // of a done
 	chunk      int
+	fence      int64 // of a done; the first of an execution stands for itself as 0
 }
 
 func baseEntry(end int64, target string) entry {
@@ -51,6 +56,9 @@ func markOf(execution string, chunk int) mark {
 	return mark(sum[:16])
 }
 
+// markOfExecution stands for all chunks of an execution.
+func markOfExecution(execution string) mark { return markOf(execution, -1) }
+
 // journalName is the same for targets that differ in case only, so that the second is found out.
 func journalName(target string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(target)))
@@ -61,7 +69,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (e entry) line() []byte {
 	text := fmt.Appendf(nil, "base %d %s %q\n", e.end, e.generation, e.target)
-	if e.execution != "" {
+	switch {
+	case e.fence > firstFence:
+		text = fmt.Appendf(nil, "done %d %d %d %q\n", e.end, e.chunk, e.fence, e.execution)
+	case e.execution != "":
 		text = fmt.Appendf(nil, "done %d %d %q\n", e.end, e.chunk, e.execution)
 	}
 	return append(fmt.Appendf(nil, "%08x ", crc32.Checksum(text, castagnoli)), text...)
@@ -92,9 +103,16 @@ func parseEntry(line []byte) (entry, error) {
 		e.target, err = strconv.Unquote(quoted)
 	case "done":
 		chunk, rest, _ := strings.Cut(quoted, " ")
-		if e.chunk, err = strconv.Atoi(chunk); err == nil {
-			e.execution, err = strconv.Unquote(rest)
+		if e.chunk, err = strconv.Atoi(chunk); err != nil {
+			break
 		}
+		if fence, behind, _ := strings.Cut(rest, " "); !strings.HasPrefix(rest, `"`) {
+			rest = behind
+			if e.fence, err = strconv.ParseInt(fence, 10, 64); err != nil {
+				break
+			}
+		}
+		e.execution, err = strconv.Unquote(rest)
 	default:
 		err = errDamagedLine
 	}
@@ -181,15 +199,11 @@ func (d *Destination) compact(l *ledger, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	var ends []int64
-	if _, err := parseEntries(text, func(e entry) { ends = append(ends, e.end) }); err != nil {
+	var entries []entry
+	if _, err := parseEntries(text, func(e entry) { entries = append(entries, e) }); err != nil {
 		return err
 	}
-	dropped := len(ends) - d.kept
-	for range dropped {
-		text = text[bytes.IndexByte(text, '\n')+1:]
-	}
-	text = append(baseEntry(ends[dropped-1], l.target).line(), text...)
+	text = shortened(text, entries, l.target, d.kept)
 
 	name := path.Join(journalFolder, l.journal)
 	short := name + ".new"
@@ -203,6 +217,31 @@ func (d *Destination) compact(l *ledger, f *os.File) error {
 		return errors.Join(err, d.root.Remove(short))
 	}
 	return nil // who reads it first syncs its folder
+}
+
+// shortened returns a journal with the last of the lines, and what comes before of the executions that these are of:
+// one that is still open must find all its chunks. The latter are at most half as many, so that it is shorter.
+func shortened(text []byte, entries []entry, target string, kept int) []byte {
+	first := len(entries) - kept
+	open := make(map[string]bool, kept)
+	for _, e := range entries[first:] {
+		open[e.execution] = true
+	}
+	keep := make([]bool, first)
+	for i, room := first-1, kept/2; i >= 0 && room > 0; i-- {
+		if keep[i] = entries[i].execution != "" && open[entries[i].execution]; keep[i] {
+			room--
+		}
+	}
+	short := baseEntry(entries[first-1].end, target).line()
+	for i := range first {
+		line := text[:bytes.IndexByte(text, '\n')+1]
+		if keep[i] {
+			short = append(short, line...)
+		}
+		text = text[len(line):]
+	}
+	return append(short, text...)
 }
 
 // readFrom reads f from there to its end.

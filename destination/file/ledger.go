@@ -26,11 +26,12 @@ type ledger struct {
 	entries   int         // lines
 	shortenAt int         // lines with which it is shortened, if more than usual
 	seen      map[mark]struct{}
-	columns   []string // of a CSV file; nil: not read
+	fences    map[mark]int64 // of executions that were delivered by a worker after their first
+	columns   []string       // of a CSV file; nil: not read
 
 	users int    // deliveries that hold or wait for turn; guarded by ledgers.mu
 	used  uint64 // when it was last used; guarded by ledgers.mu
-	marks int    // len(seen) when it was last used; guarded by ledgers.mu
+	marks int    // what was remembered when it was last used; guarded by ledgers.mu
 }
 
 // ledgers are the ledgers in memory.
@@ -68,7 +69,7 @@ func (all *ledgers) take(ctx context.Context, journal string) (*ledger, error) {
 }
 
 func (all *ledgers) give(l *ledger) {
-	marks := len(l.seen)
+	marks := len(l.seen) + len(l.fences)
 	l.turn <- struct{}{}
 
 	all.mu.Lock()
@@ -100,7 +101,7 @@ func (all *ledgers) forgetOne() bool {
 // forget makes the next delivery read the journal again.
 func (l *ledger) forget() {
 	l.info, l.first, l.target, l.size, l.end, l.entries, l.shortenAt = nil, nil, "", 0, 0, 0, 0
-	l.seen, l.columns = nil, nil
+	l.seen, l.fences, l.columns = nil, nil, nil
 }
 
 // openLedger opens and locks the ledger's journal and brings the ledger up to date with it.
@@ -136,7 +137,7 @@ func (d *Destination) read(l *ledger, f *os.File, info os.FileInfo) error {
 		if err := d.syncFolder(journalFolder); err != nil {
 			return fmt.Errorf("sync the folder of its journal %q: %w", d.journalPath(l.journal), err)
 		}
-		l.seen = map[mark]struct{}{}
+		l.seen, l.fences = map[mark]struct{}{}, map[mark]int64{}
 	}
 	l.info = info
 	if info.Size() == l.size {
@@ -189,6 +190,10 @@ func (l *ledger) take(e entry) {
 		return
 	}
 	l.seen[markOf(e.execution, e.chunk)] = struct{}{}
+	if e.fence > firstFence {
+		m := markOfExecution(e.execution)
+		l.fences[m] = max(l.fences[m], e.fence)
+	}
 }
 
 // write adds a line to the locked journal f. When it returns an error, the line is not there, and

@@ -59,11 +59,14 @@ func (d *Destination) deliverFile(ctx context.Context, t target, b callsheet.Bat
 	own.name = t.ownName(b)
 	// Two workers may deliver one execution at once, with different answers. Under the lock the first
 	// that commits is the only one, and may take its file away again if that cannot be synced.
-	unlock, err := d.lockName(ctx, own.name)
+	lock, err := d.lockExecution(ctx, t, b)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.release()
+	if err := d.heedFence(lock, b); err != nil {
+		return err
+	}
 
 	info, err := d.root.Lstat(own.name)
 	if err == nil && info.Mode().IsRegular() {
@@ -107,28 +110,37 @@ func (d *Destination) deliverFile(ctx context.Context, t target, b callsheet.Bat
 	return nil
 }
 
-// lockName keeps all others, in this process and in others, from delivering the file of that name
-// until unlock is called.
-func (d *Destination) lockName(ctx context.Context, name string) (unlock func(), err error) {
+// An executionLock keeps all others, in this process and in others, from delivering an execution's files.
+type executionLock struct {
+	*os.File // what it remembers: see heedFence
+	name     string
+	size     int64
+	turn     chan struct{}
+}
+
+func (l executionLock) release() {
+	_ = l.Close()
+	<-l.turn
+}
+
+func (d *Destination) lockExecution(ctx context.Context, t target, b callsheet.Batch) (executionLock, error) {
+	b.Chunk = 0 // all of them have the lock of the first
 	// Names that differ in case only may be one file.
-	sum := sha256.Sum256([]byte(strings.ToLower(name)))
+	sum := sha256.Sum256([]byte(strings.ToLower(t.ownName(b))))
 	number := int(sum[0]) % lockFiles
-	turn := d.turns[number]
+	l := executionLock{name: fmt.Sprintf("files-%02d.lock", number), turn: d.turns[number]}
 	select {
-	case turn <- struct{}{}:
+	case l.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return l, ctx.Err()
 	}
-	lock := fmt.Sprintf("files-%02d.lock", number)
-	f, _, err := d.openLocked(lock, func(f *os.File) error { return lockFile(ctx, f) })
+	f, info, err := d.openLocked(l.name, func(f *os.File) error { return lockFile(ctx, f) })
 	if err != nil {
-		<-turn
-		return nil, fmt.Errorf("open its lock %q: %w", d.journalPath(lock), err)
+		<-l.turn
+		return l, fmt.Errorf("open its lock %q: %w", d.journalPath(l.name), err)
 	}
-	return func() {
-		_ = f.Close()
-		<-turn
-	}, nil
+	l.File, l.size = f, info.Size()
+	return l, nil
 }
 
 // writeNew writes a new file, whole or not at all.

@@ -6,6 +6,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ type Destination struct {
 	mu      sync.RWMutex // guards what follows
 	batches map[string][]callsheet.Batch
 	seen    map[mark]struct{}
+	fences  map[string]int64 // the greatest of each execution that was seen
 }
 
 // A mark is what a repeated Batch is known by.
@@ -26,11 +28,11 @@ type mark struct {
 	chunk             int
 }
 
-var _ callsheet.Destination = (*Destination)(nil)
+var _ callsheet.Previewer = (*Destination)(nil)
 
 // New returns an empty Destination.
 func New() *Destination {
-	return &Destination{batches: map[string][]callsheet.Batch{}, seen: map[mark]struct{}{}}
+	return &Destination{batches: map[string][]callsheet.Batch{}, seen: map[mark]struct{}{}, fences: map[string]int64{}}
 }
 
 // Promise is [callsheet.ExactlyOnce].
@@ -56,7 +58,8 @@ func (d *Destination) Validate(delivery callsheet.Delivery) error {
 }
 
 // Deliver keeps the Batch, unless the target has one of the same execution and chunk: then it
-// changes nothing.
+// changes nothing. One whose Fence is smaller than one that was seen for its execution is refused with
+// [callsheet.ErrStaleFence].
 func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 	if err := d.Validate(b.Delivery); err != nil {
 		return &callsheet.ClassifiedError{Class: callsheet.ClassPermanent, Err: err}
@@ -66,6 +69,11 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if known := d.fences[b.ExecutionID]; b.Fence < known {
+		return &callsheet.ClassifiedError{Class: callsheet.ClassLostWorker,
+			Err: fmt.Errorf("execution %s: %w (fence %d, and %d was seen)", b.ExecutionID, callsheet.ErrStaleFence, b.Fence, known)}
+	}
+	d.fences[b.ExecutionID] = b.Fence
 	target := b.Delivery.Target
 	m := mark{target, b.ExecutionID, b.Chunk}
 	if _, ok := d.seen[m]; ok {
@@ -74,6 +82,17 @@ func (d *Destination) Deliver(ctx context.Context, b callsheet.Batch) error {
 	d.seen[m] = struct{}{}
 	d.batches[target] = append(d.batches[target], clone(b))
 	return nil
+}
+
+// Preview implements [callsheet.Previewer]. Every record would be added.
+func (d *Destination) Preview(ctx context.Context, b callsheet.Batch) (callsheet.Preview, error) {
+	if err := d.Validate(b.Delivery); err != nil {
+		return callsheet.Preview{}, &callsheet.ClassifiedError{Class: callsheet.ClassPermanent, Err: err}
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, there := d.batches[b.Delivery.Target]
+	return callsheet.Preview{Inserted: len(b.Records), Creates: !there}, ctx.Err()
 }
 
 // Records returns the records of a target in the order they were delivered.

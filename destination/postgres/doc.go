@@ -64,6 +64,12 @@
 // paths that give lists, with a unique constraint on the key. A table that is there is never changed.
 // Schedules whose Extract does not fit the table are refused when they are defined, see [Destination.CheckTarget].
 //
+// # Previews
+//
+// [Destination.Preview] writes a Batch in a transaction and rolls it back, to count what would be inserted, updated, left as it is, left out
+// and rejected. It needs no tables of its own. Sequences keep the numbers that they gave, and triggers what they did outside of
+// the database.
+//
 // # What it does not promise
 //
 // It is as durable as the server: a host that sets synchronous_commit to off, or whose standby takes over without

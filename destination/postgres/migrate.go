@@ -135,10 +135,17 @@ func (d *Destination) migrateIn(ctx context.Context, conn *pgx.Conn) error {
 // pruneSome removes so few rows at a time that nobody has to wait for it.
 const pruneSome = `
 DELETE FROM {schema}.delivered_batches
-WHERE  ctid = ANY (ARRAY (SELECT ctid FROM {schema}.delivered_batches WHERE delivered_at < $1 LIMIT 10000))`
+WHERE  ctid = ANY (ARRAY (
+           SELECT old.ctid FROM {schema}.delivered_batches old
+           WHERE  old.delivered_at < $1
+           AND    NOT EXISTS (
+                      SELECT FROM {schema}.delivered_batches young
+                      WHERE  young.execution_id = old.execution_id AND young.delivered_at >= $1)
+           LIMIT 10000))`
 
 // Prune forgets the Batches that were delivered before a time, and returns how many these were. One of them that is
-// delivered again is written again: keep markers for longer than an execution can be retried.
+// delivered again is written again: keep markers for longer than an execution can be retried. The markers of an execution go
+// together: while one of its chunks is younger, all of them stay.
 func (d *Destination) Prune(ctx context.Context, before time.Time) (pruned int64, err error) {
 	for {
 		var some int64

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callsheet-go/callsheet"
 	"github.com/callsheet-go/callsheet/destination/postgres"
 	"github.com/callsheet-go/callsheet/internal/pgtest"
 )
@@ -77,4 +78,29 @@ func TestPrune_ForgetsOldMarkers(t *testing.T) {
 	assert.Len(t, query(t, pool, "SELECT FROM t"), 2, "what was delivered lately is known")
 	deliver(t, d, old)
 	assert.Len(t, query(t, pool, "SELECT FROM t"), 3, "what was pruned is not, as Prune says")
+}
+
+func TestPrune_KeepsTheChunksOfAnExecutionTogether(t *testing.T) {
+	d, pool := open(t, "CREATE TABLE t (n integer)")
+	b := batch(into("t"), row("n", 1))
+	for b.Chunk = range 3 {
+		b.Fence = 2
+		deliver(t, d, b)
+	}
+	execute(t, pool, "UPDATE callsheet.delivered_batches SET delivered_at = now() - interval '8 days' WHERE chunk < 2")
+	week := time.Now().AddDate(0, 0, -7)
+	pruned, err := d.Prune(t.Context(), week)
+	require.NoError(t, err)
+	assert.Zero(t, pruned, "its last chunk is young, it may be tried again")
+	for b.Chunk = range 3 {
+		deliver(t, d, b)
+	}
+	assert.Len(t, query(t, pool, "SELECT FROM t"), 3)
+	b.Chunk, b.Fence = 3, 1
+	assert.ErrorIs(t, d.Deliver(t.Context(), b), callsheet.ErrStaleFence)
+
+	execute(t, pool, "UPDATE callsheet.delivered_batches SET delivered_at = now() - interval '8 days'")
+	pruned, err = d.Prune(t.Context(), week)
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, pruned)
 }

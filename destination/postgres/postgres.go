@@ -25,7 +25,10 @@ type Destination struct {
 	badRows     BadRows
 }
 
-var _ callsheet.TargetChecker = (*Destination)(nil)
+var (
+	_ callsheet.TargetChecker = (*Destination)(nil)
+	_ callsheet.Previewer     = (*Destination)(nil)
+)
 
 // DefaultSchema is where the Destination keeps its own tables.
 const DefaultSchema = "callsheet"

@@ -156,6 +156,9 @@ func TestDestination(t *testing.T) {
 				h := c.harness
 				h.Destination, h.NoNUL = d, true
 				h.Delivery, h.Read, h.Other, h.ReadOther = deliveries[0], reads[0], deliveries[1], reads[1]
+				h.Join = func(t *testing.T, deliver func(context.Context, any) error, commit bool) error {
+					return join(t, pool, deliver, commit)
+				}
 				h.Reopen = func(t *testing.T) callsheet.Destination { return newDestination(t, pool, c.options...) }
 				for _, target := range []string{"", "a.b.c", "pg_catalog.pg_class", strings.Repeat("x", 64), "a\x00b", "callsheet.delivered_batches"} {
 					h.Invalid = append(h.Invalid, callsheet.Delivery{ID: "invalid", Target: target, Mode: c.mode, Key: deliveries[0].Key})
@@ -164,6 +167,17 @@ func TestDestination(t *testing.T) {
 			})
 		})
 	}
+}
+
+// join delivers in a transaction of its own, as a Store does in the one that records the execution.
+func join(t *testing.T, pool *pgxpool.Pool, deliver func(ctx context.Context, conn any) error, commit bool) error {
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }() // after a commit it does nothing
+	if err := deliver(t.Context(), tx.Conn()); err != nil || !commit {
+		return err
+	}
+	return tx.Commit(t.Context())
 }
 
 // read returns the suite's records, where that counts in the order they were written.

@@ -158,6 +158,14 @@ func (tbl table) faults(t target, names []string) (faults []error) {
 		refuse("target", t.given, "%s", rule)
 		return faults
 	}
+	return tbl.columnFaults(t, names)
+}
+
+// columnFaults says which of the columns the table does not have, and whether it lacks the key.
+func (tbl table) columnFaults(t target, names []string) (faults []error) {
+	refuse := func(field, value, rule string, args ...any) {
+		faults = append(faults, t.fault(field, value, fmt.Sprintf(rule, args...)))
+	}
 	for _, name := range names {
 		c, ok := tbl.column(name)
 		switch {
@@ -213,11 +221,8 @@ func (d *Destination) CheckTarget(ctx context.Context, delivery callsheet.Delive
 	}
 	var tbl table
 	err = d.db.with(ctx, func(conn *pgx.Conn) error {
-		var batch pgx.Batch
-		queueTable(&batch, t)
-		results := conn.SendBatch(ctx, &batch)
-		tbl, err = readTable(results, t)
-		return errors.Join(err, results.Close())
+		tbl, err = lookUp(ctx, conn, t)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("target %q: %w", t.given, err)
@@ -291,6 +296,19 @@ func (d *Destination) create(ctx context.Context, conn *pgx.Conn, t target, fiel
 	if _, err := conn.Exec(ctx, takeTurn, "table "+t.given); err != nil {
 		return table{}, err
 	}
+	schema, err := t.schemaToCreateIn(ctx, conn)
+	if err != nil {
+		return table{}, err
+	}
+	statement := "CREATE TABLE IF NOT EXISTS " + quote(schema, t.table) + " (" + t.definition(fields) + ")"
+	if err := execute(ctx, conn, statement); err != nil {
+		return table{}, err
+	}
+	return lookUp(ctx, conn, t)
+}
+
+// definition is what stands in the parentheses of CREATE TABLE.
+func (t target) definition(fields []callsheet.Field) string {
 	definition := make([]string, len(fields))
 	for i, f := range fields {
 		definition[i] = quote(f.Name) + " " + columnType(fieldType(f))
@@ -298,21 +316,26 @@ func (d *Destination) create(ctx context.Context, conn *pgx.Conn, t target, fiel
 	if len(t.key) > 0 {
 		definition = append(definition, "UNIQUE ("+quoteList("", t.key)+")")
 	}
-	schema := t.schema
-	if schema == "" {
-		var first *string
-		if err := conn.QueryRow(ctx, "SELECT ("+searched+")[1]::text", t.own).Scan(&first); err != nil {
-			return table{}, err
-		}
-		if first == nil {
-			return table{}, permanent(t.fault("target", t.given, "must name a schema: the search path has none that is there"))
-		}
-		schema = *first
+	return strings.Join(definition, ", ")
+}
+
+// schemaToCreateIn is the target's, else the first of the search path.
+func (t target) schemaToCreateIn(ctx context.Context, conn *pgx.Conn) (string, error) {
+	if t.schema != "" {
+		return t.schema, nil
 	}
-	statement := "CREATE TABLE IF NOT EXISTS " + quote(schema, t.table) + " (" + strings.Join(definition, ", ") + ")"
-	if err := execute(ctx, conn, statement); err != nil {
-		return table{}, err
+	var first *string
+	if err := conn.QueryRow(ctx, "SELECT ("+searched+")[1]::text", t.own).Scan(&first); err != nil {
+		return "", err
 	}
+	if first == nil {
+		return "", permanent(t.fault("target", t.given, "must name a schema: the search path has none that is there"))
+	}
+	return *first, nil
+}
+
+// lookUp reads what the target's table looks like.
+func lookUp(ctx context.Context, conn *pgx.Conn, t target) (table, error) {
 	var batch pgx.Batch
 	queueTable(&batch, t)
 	results := conn.SendBatch(ctx, &batch)

@@ -109,6 +109,7 @@ type writing struct {
 	target target
 	table  table
 	rows   rows
+	added  int64 // rows that were inserted or replaced
 }
 
 // store writes the lines from one to before another.
@@ -119,7 +120,11 @@ func (w *writing) store(ctx context.Context, from, to int) error {
 	case w.target.merges():
 		return w.merge(ctx, from, to)
 	}
-	return w.copy(ctx, w.table.quoted()+" ("+quoteList("", w.names())+")", from, to)
+	err := w.copy(ctx, w.table.quoted()+" ("+quoteList("", w.names())+")", from, to)
+	if err == nil {
+		w.added += int64(to - from)
+	}
+	return err
 }
 
 func (w *writing) copy(ctx context.Context, into string, from, to int) error {
@@ -141,22 +146,36 @@ const incoming = "pg_temp.callsheet_incoming"
 
 // merge copies the rows to a temporary table, and takes from there what the mode wants.
 func (w *writing) merge(ctx context.Context, from, to int) error {
-	columns := quoteList("", w.names())
-	position := "position"
-	for slices.Contains(w.names(), position) {
-		position += "_"
-	}
-	// It has the types of the columns and none of their rules, which are the table's own to check.
-	err := execute(ctx, w.conn, "CREATE TEMPORARY TABLE callsheet_incoming ON COMMIT DROP AS SELECT 0::bigint AS "+
-		quote(position)+", "+columns+" FROM "+w.table.quoted()+" WITH NO DATA")
-	if err != nil {
-		return err
-	}
-	if err := w.copy(ctx, incoming, from, to); err != nil {
+	columns, position := quoteList("", w.names()), w.position()
+	if err := w.bringIn(ctx, columns, position, from, to); err != nil {
 		return err
 	}
 	// Dropped now, because the transaction may be somebody's who delivers another Batch in it.
-	return execute(ctx, w.conn, w.mergeStatement(columns, quote(position)), "DROP TABLE "+incoming)
+	results, err := w.conn.PgConn().Exec(ctx, w.mergeStatement(columns, position)+";\nDROP TABLE "+incoming).ReadAll()
+	if err == nil {
+		w.added += results[0].CommandTag.RowsAffected()
+	}
+	return err
+}
+
+// position is the column, quoted, by which rows keep their order: one that the table does not have.
+func (w *writing) position() string {
+	name := "position"
+	for slices.Contains(w.names(), name) {
+		name += "_"
+	}
+	return quote(name)
+}
+
+// bringIn copies the rows to the temporary table.
+func (w *writing) bringIn(ctx context.Context, columns, position string, from, to int) error {
+	// It has the types of the columns and none of their rules, which are the table's own to check.
+	err := execute(ctx, w.conn, "CREATE TEMPORARY TABLE callsheet_incoming ON COMMIT DROP AS SELECT 0::bigint AS "+
+		position+", "+columns+" FROM "+w.table.quoted()+" WITH NO DATA")
+	if err != nil {
+		return err
+	}
+	return w.copy(ctx, incoming, from, to)
 }
 
 // mergeStatement takes rows in the order of their keys: two transactions with the same keys then wait for

@@ -29,19 +29,52 @@ func compare(b *testing.B, workers int) {
 	bare := newBareLoop(b, db)
 	storebench.Run(b, store, workers, storebench.Batch)
 	bare.run(b, workers, storebench.Batch)
-	var ours, theirs time.Duration
+	var ours, theirs cost
 	n := 0
 	for b.Loop() {
-		start := time.Now()
+		start := spent(b, db)
 		done := storebench.Run(b, store, workers, 10*storebench.Batch)
-		middle := time.Now()
+		middle := spent(b, db)
 		bare.run(b, workers, done)
-		ours, theirs = ours+middle.Sub(start), theirs+time.Since(middle)
+		ours, theirs = ours.plus(start, middle), theirs.plus(middle, spent(b, db))
 		n += done
 	}
-	b.ReportMetric(float64(n)/ours.Seconds(), "executions/s")
-	b.ReportMetric(float64(n)/theirs.Seconds(), "bare/s")
-	b.ReportMetric(ours.Seconds()/theirs.Seconds(), "times-bare")
+	b.ReportMetric(float64(n)/ours.elapsed.Seconds(), "executions/s")
+	b.ReportMetric(float64(n)/theirs.elapsed.Seconds(), "bare/s")
+	b.ReportMetric(ours.elapsed.Seconds()/theirs.elapsed.Seconds(), "times-bare")
+	ours.reportCPU(b, n, "")
+	theirs.reportCPU(b, n, "bare-")
+}
+
+// A cost is what was spent: time on the clock, and time of computing on either side.
+type cost struct {
+	elapsed, client, server time.Duration
+	unknown                 bool // how much was computed
+}
+
+// began is when the clock of spent was zero.
+var began = time.Now()
+
+// spent is the cost of everything so far.
+func spent(b *testing.B, db *sql.DB) cost {
+	b.Helper()
+	client, server, ok := pgtest.CPU(b, db)
+	return cost{time.Since(began), client, server, !ok}
+}
+
+// plus adds what was spent between two moments.
+func (c cost) plus(from, to cost) cost {
+	return cost{c.elapsed + to.elapsed - from.elapsed, c.client + to.client - from.client, c.server + to.server - from.server,
+		c.unknown || from.unknown || to.unknown}
+}
+
+func (c cost) reportCPU(b *testing.B, n int, prefix string) {
+	b.Helper()
+	if c.unknown {
+		return
+	}
+	b.ReportMetric(float64(c.client.Microseconds())/float64(n), prefix+"client-cpu-µs/exec")
+	b.ReportMetric(float64(c.server.Microseconds())/float64(n), prefix+"server-cpu-µs/exec")
 }
 
 type bareLoop struct{ *sqlx.DB }
