@@ -184,9 +184,9 @@ func behaviours() map[string]behaviour {
 			r.BaseURL = serveFaults(t, func(c *rawConn) {
 				switch c.request.URL.Path {
 				case "/307":
-					c.write("HTTP/1.1 307 X\r\nLocation: /303\r\nContent-Length: 0\r\n\r\n")
+					c.write("HTTP/1.1 307 X\r\nLocation: /303\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 				case "/303":
-					c.write("HTTP/1.1 303 X\r\nLocation: /end/" + c.request.Method + "/" + c.body + "\r\nContent-Length: 0\r\n\r\n")
+					c.write("HTTP/1.1 303 X\r\nLocation: /end/" + c.request.Method + "/" + c.body + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 				default:
 					body := c.request.URL.Path + " " + c.request.Method + c.body
 					c.write(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", ok200, len(body), body))

@@ -223,18 +223,28 @@ func (c *checker) checkOccurrences(sch callsheet.Schedule, executions []callshee
 	}
 }
 
-// checkExecution: it is over, and each of its claims is one attempt.
+// attemptUnder returns the attempt that a claim with this fence was. Waits in a row are one attempt, with the fence of the last.
+func attemptUnder(e callsheet.Execution, fence int64) (callsheet.Attempt, bool) {
+	i := slices.IndexFunc(e.Attempts, func(a callsheet.Attempt) bool { return a.Fence >= fence })
+	if i < 0 || e.Attempts[i].Fence > fence && e.Attempts[i].Waited == "" {
+		return callsheet.Attempt{}, false
+	}
+	return e.Attempts[i], true
+}
+
+// checkExecution: it is over, and each of its claims is one attempt, or one wait of several in a row.
 func (c *checker) checkExecution(e callsheet.Execution) {
 	if !e.State.Final() {
 		c.problem("%s is %s", e.ID, e.State)
 	}
-	if e.Fence < 100 && int64(len(e.Attempts)) != e.Fence {
-		c.problem("%s was claimed %d times and has %d attempts", e.ID, e.Fence, len(e.Attempts))
-	}
-	for i, a := range e.Attempts {
-		if e.Fence < 100 && a.Fence != int64(i+1) {
-			c.problem("%s: attempt %d has the fence %d", e.ID, i, a.Fence)
+	for fence := int64(1); fence <= e.Fence && e.Fence < 100; fence++ {
+		if _, ok := attemptUnder(e, fence); !ok {
+			c.problem("%s was claimed %d times, and claim %d is no attempt: %+v", e.ID, e.Fence, fence, e.Attempts)
 		}
+	}
+	byFence := func(a, b callsheet.Attempt) int { return cmp.Compare(a.Fence, b.Fence) }
+	if last, _ := e.Last(); last.Fence > e.Fence || !slices.IsSortedFunc(e.Attempts, byFence) {
+		c.problem("%s was claimed %d times, and its attempts are %+v", e.ID, e.Fence, e.Attempts)
 	}
 	last, _ := e.Last()
 	if e.State == callsheet.StateSucceeded && (last.Class != "" || last.Fence != e.Fence) {
@@ -333,7 +343,13 @@ func (c *checker) checkAnswers() {
 			if made.fence <= first || made.page > kept.number || e.Fence >= 100 {
 				continue
 			}
-			if before := e.Attempts[made.fence-2]; made.page < kept.number || before.Class != callsheet.ClassBadResponse {
+			var before callsheet.Attempt // the last that did not just wait
+			for _, a := range e.Attempts {
+				if a.Fence < made.fence && a.Waited == "" {
+					before = a
+				}
+			}
+			if made.page < kept.number || before.Class != callsheet.ClassBadResponse {
 				c.problem("%s: an answer for page %d was kept under fence %d, and the API was asked for page %d under %d: %+v",
 					e.ID, kept.number, first, made.page, made.fence, e.Attempts)
 			}
@@ -348,13 +364,11 @@ func (c *checker) checkHistory() {
 	defer h.mu.Unlock()
 	c.problems = append(c.problems, h.doubts...)
 	attempt := func(of claim) (callsheet.Attempt, bool) {
-		attempts := c.executions[of.execution].Attempts
-		i := slices.IndexFunc(attempts, func(a callsheet.Attempt) bool { return a.Fence == of.fence })
-		if i < 0 {
+		a, ok := attemptUnder(c.executions[of.execution], of.fence)
+		if !ok {
 			c.problem("%v was claimed or finished, and has no attempt", of)
-			return callsheet.Attempt{}, false
 		}
-		return attempts[i], true
+		return a, ok && a.Fence == of.fence // of waits in a row only the last can be told
 	}
 	for of, node := range h.claimed {
 		if a, ok := attempt(of); ok && !strings.HasPrefix(a.Worker, node+"-") {
