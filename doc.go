@@ -45,6 +45,9 @@
 // at the page where one stopped. A [Cursor] asks for what is new, and what an API says is [Unchanged] is left alone. docs/pages.md
 // has the rules.
 //
+// Before a call is made it waits for its turn under the Source's limits and what the API said of its quota, and is not made at all
+// while the API fails ([Source].Limits, [Source].Breaker; docs/limits.md). To wait is to be pending, and spends nothing.
+//
 // Record: the outcome, the schedule's state and the statistics are written together.
 // An execution that fails for good is a dead letter: it stays listed, can be retried, and holds
 // nothing up. Its schedule has the status failed until an execution succeeds, and goes on.
