@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/callsheet-go/callsheet/extract"
@@ -260,14 +261,7 @@ func (a *attempt) followed(h fetch.Request) (fetch.Request, error) {
 	if err != nil {
 		return h, badResponse("follow the link to the next page", err)
 	}
-	u, err := url.Parse(link)
-	if err != nil {
-		return h, badResponse("follow the link to the next page", err)
-	}
-	h.BaseURL, h.Path, h.Query = u.Scheme+"://"+u.Host, u.EscapedPath(), nil
-	if u.RawQuery != "" {
-		h.Path += "?" + u.RawQuery
-	}
+	h.BaseURL, h.Path, h.Query = link, "", nil
 	return h, nil
 }
 
@@ -393,21 +387,34 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 	return more, nil
 }
 
-// withoutKey returns a link without the key of the Source, which APIs repeat and which is sent anyway.
+// withoutKey returns a link without the key of the Source, which APIs repeat and which is sent anyway. What else the link has stays
+// as it is, to the byte: it may be signed. The key of an Auth that goes in a header reads "redacted" by now.
 func (a *attempt) withoutKey(link string) string {
 	auth := a.call.Source.Auth
-	if auth.Type != AuthQuery || auth.givenBy(a.call.Request) {
+	if auth.none() {
 		return link
 	}
-	u, err := url.Parse(link)
-	if err != nil || !u.Query().Has(auth.Name) {
+	before, query, found := strings.Cut(link, "?")
+	if !found {
 		return link
 	}
-	query := u.Query()
-	query.Del(auth.Name)
-	u.RawQuery = query.Encode()
-	return u.String()
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		plain, err := url.QueryUnescape(name)
+		isKey := err == nil && plain == auth.Name && auth.Type == AuthQuery && !auth.givenBy(a.call.Request)
+		if !isKey && value != redacted {
+			kept = append(kept, pair)
+		}
+	}
+	if len(kept) == 0 {
+		return before
+	}
+	return before + "?" + strings.Join(kept, "&")
 }
+
+// redacted is what stands in an answer for a secret that was sent.
+const redacted = "redacted"
 
 func badResponse(doing string, err error) error {
 	if _, ok := errors.AsType[*ClassifiedError](err); ok {

@@ -33,11 +33,14 @@ func (r Request) conditional() bool {
 // is made of it.
 func validatorsKey(call Call, h fetch.Request) string {
 	texts := []string{call.Source.ID, h.Method, h.BaseURL, h.Path, h.Body}
-	for _, fields := range []map[string]string{h.Query, h.Headers} {
+	for _, fields := range []map[string]string{h.Query, h.Headers, h.Form} {
 		texts = append(texts, strconv.Itoa(len(fields)))
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
 			texts = append(texts, name, fields[name])
 		}
+	}
+	for _, part := range h.Multipart {
+		texts = append(texts, part.Name, part.Filename, part.ContentType, part.Value)
 	}
 	if call.Extract != nil {
 		texts = append(texts, "extract", call.Extract.ID, strconv.FormatInt(call.Extract.Version, 10))

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
+	"github.com/callsheet-go/callsheet/limit"
 )
 
 const (
@@ -113,7 +116,11 @@ func (s *scheduler) DryRun(ctx context.Context, r DryRunRequest) (DryRunReport, 
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, cmp.Or(call.Schedule.Timeout, DefaultTimeout), ErrTimeout)
 	defer cancel()
-	d := newDryRun(s, call, cmp.Or(r.MaxRecords, DefaultDryRunRecords))
+	gate := s.gate
+	if r.Source != nil { // a value is not the Source that is defined, whatever its ID: what it meets with is not that one's
+		gate = newGate(limit.New(), slog.New(slog.DiscardHandler))
+	}
+	d := newDryRun(s, gate, call, cmp.Or(r.MaxRecords, DefaultDryRunRecords))
 	err = isolate(func() error { return d.run(bounded) })
 	if ctx.Err() != nil {
 		return DryRunReport{}, fmt.Errorf("dry run: %w", context.Cause(ctx))
@@ -142,6 +149,9 @@ func (s *scheduler) dryCall(ctx context.Context, r DryRunRequest) (Call, error) 
 	}
 	if r.MaxRecords < 0 || r.MaxRecords > MaxDryRunRecords {
 		f.field("max_records", r.MaxRecords, "must be 0 (for the default of %d) to %d", DefaultDryRunRecords, MaxDryRunRecords)
+	}
+	if r.Answer != nil && r.Answer.Status != 0 && (r.Answer.Status < 200 || r.Answer.Status > 299) {
+		f.field("answer.status", r.Answer.Status, "must be 2xx: there is nothing to extract from others")
 	}
 	if r.Answer != nil && r.AnswerBody != "" {
 		f.field("answer_body", cut(r.AnswerBody, 100), "must be empty beside an answer")
@@ -173,10 +183,7 @@ func (s *scheduler) dryValues(ctx context.Context, r DryRunRequest) (call Call, 
 			return call, err
 		}
 	}
-	if call.Schedule.Cursor != nil && r.Cursor == nil {
-		r.Cursor = &call.Schedule.Cursor.Value
-	}
-	call.Schedule.Cursor, call.Schedule.Validators = nil, nil // an answer that is as it was is looked at all the same
+	call.Schedule.Validators = nil // an answer that is as it was is looked at all the same
 	if r.Cursor != nil {
 		call.Schedule.Cursor = &CursorState{Value: *r.Cursor}
 	}
@@ -236,7 +243,7 @@ type dryRun struct {
 	report     DryRunReport
 }
 
-func newDryRun(s *scheduler, call Call, maxRecords int) *dryRun {
+func newDryRun(s *scheduler, gate *gate, call Call, maxRecords int) *dryRun {
 	d := &dryRun{maxRecords: maxRecords}
 	given := call.Answer
 	call.Answer = nil
@@ -247,21 +254,33 @@ func newDryRun(s *scheduler, call Call, maxRecords int) *dryRun {
 		call.Extract = &x
 	}
 	// A pipeline of its own: values may have the IDs and versions of what is defined, and be others.
-	p := newPipeline(s.client, s.settings, s.gate).(*pipeline)
+	p := newPipeline(s.client, s.settings, gate).(*pipeline)
 	d.attempt = newAttempt(p, call)
 	if given != nil {
 		kept := *given
-		kept.Status = cmp.Or(kept.Status, 200)
-		kept.URL = cmp.Or(kept.URL, call.Source.BaseURL)
+		kept.Status = cmp.Or(kept.Status, http.StatusOK)
+		kept.URL = withoutQuery(cmp.Or(kept.URL, call.Source.BaseURL))
 		d.kept = &kept
 	}
 	return d
+}
+
+// withoutQuery returns a URL as it may be shown: the values of a query may be secrets.
+func withoutQuery(link string) string {
+	before, _, found := strings.Cut(link, "?")
+	if found {
+		return before + "?…"
+	}
+	return link
 }
 
 func (d *dryRun) run(ctx context.Context) error {
 	answer, err := d.fetchOnce(ctx)
 	if err != nil {
 		return &StageError{StageFetch, err}
+	}
+	if answer.Status == http.StatusNotModified {
+		return nil // to a condition of the request's own: there is nothing new
 	}
 	if d.call.Extract == nil && d.call.Delivery == nil && d.pages() == nil && d.cursor() == nil {
 		return nil // as in an execution, the answer is not looked into
@@ -283,7 +302,8 @@ func (d *dryRun) run(ctx context.Context) error {
 func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 	if d.kept != nil {
 		d.show(d.kept.Status, d.kept.URL, d.kept.Header, d.kept.Body)
-		return d.kept, nil
+		given := &fetch.Response{Status: d.kept.Status, URL: d.kept.URL, Header: d.kept.Header, Body: d.kept.Body}
+		return d.kept, d.judged(ctx, d.call, given, nil)
 	}
 	request, err := d.request()
 	if err != nil {

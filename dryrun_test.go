@@ -392,3 +392,48 @@ func ExampleDryRunner() {
 	// record 1, rate: not of type decimal: no number
 	// fails in: extract
 }
+
+func TestDryRun_OfASourceGivenHasNothingToDoWithThoseThatAreDefined(t *testing.T) {
+	calls := 0
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		w.Header().Set("Retry-After", "7200")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer api.Close()
+	sched, err := callsheet.New(memory.New(), callsheet.WithAllowedNetworks("127.0.0.0/8"))
+	require.NoError(t, err)
+	for range 2 {
+		report, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &callsheet.Source{BaseURL: api.URL}, Request: &callsheet.Request{Path: "/x"}})
+		require.NoError(t, err)
+		require.NotNil(t, report.Failure)
+		assert.Equal(t, 429, report.Answer.Status)
+	}
+	assert.Equal(t, 2, calls, "the second was not told to wait for the first's quota")
+}
+
+func TestDryRun_AnAnswerGivenIsJudged(t *testing.T) {
+	sched, err := callsheet.New(memory.New())
+	require.NoError(t, err)
+	source := callsheet.Source{BaseURL: "https://api.example.com/v1?api_key=topsecretkey"}
+	request := callsheet.Request{Path: "/a", Rules: []callsheet.AnswerRule{{Path: "$.error", Class: callsheet.ClassAuth}}}
+	report, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &source, Request: &request, AnswerBody: `{"error":"bad key"}`})
+	require.NoError(t, err)
+	require.NotNil(t, report.Failure)
+	assert.Equal(t, callsheet.ClassAuth, report.Failure.Class)
+	assert.NotContains(t, report.Answer.URL, "topsecretkey")
+	_, err = sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &source, Request: &request, Answer: &callsheet.Answer{Status: 503, Body: []byte(`[]`)}})
+	assert.ErrorContains(t, err, "answer.status")
+}
+
+func TestDryRun_AConditionOfTheRequestsOwn(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotModified) }))
+	defer api.Close()
+	sched, err := callsheet.New(memory.New(), callsheet.WithAllowedNetworks("127.0.0.0/8"))
+	require.NoError(t, err)
+	report, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &callsheet.Source{BaseURL: api.URL},
+		Request: &callsheet.Request{Headers: map[string]string{"If-None-Match": `"v"`}}, Extract: &callsheet.Extract{}})
+	require.NoError(t, err)
+	assert.Nil(t, report.Failure)
+	assert.Equal(t, 304, report.Answer.Status)
+}

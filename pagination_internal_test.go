@@ -169,6 +169,19 @@ func TestCursor_ValuesThatAreTooLong(t *testing.T) {
 	assert.Equal(t, "0", Cursor{Type: CursorInteger, Initial: "0"}.asked("2026-01-01T00:00:00Z"), "the type was edited")
 }
 
+func TestAttempt_LinksOfEveryShapeAreFollowed(t *testing.T) {
+	a := &attempt{pipeline: &pipeline{}, call: Call{Source: Source{ID: "s", BaseURL: "https://api.example/v1?shop=1"}, Request: Request{ID: "r", Path: "/list", Pages: &Pagination{By: PageByLink}}}}
+	for _, link := range []string{"https://api.example//items?p=2", "https://api.example/v1/%2e%2e/items?p=2", "https://api.example/v1/items", "https://api.example/a%2Fb?q=a+b&q=c"} {
+		a.progress.Next.URL = link
+		h, err := a.request()
+		require.NoError(t, err)
+		require.NoError(t, h.Validate(), link)
+		sent, err := h.URL()
+		require.NoError(t, err)
+		assert.Equal(t, link, sent)
+	}
+}
+
 func TestExtract_WhatIsWrongInALanguageOfTheHostsOwn(t *testing.T) {
 	own := extractLanguages{"mine": func(extract.Mapping) (extract.Extractor, error) { return extract.New(extract.Mapping{}) }}
 	err := checkExtract(Extract{ID: "x", Language: "mine", BadRecords: "nonsense", Fields: []Field{{Name: "a", Path: "p"}, {Name: "a", Path: "q"}, {Name: "", Path: "r"}}}, own)
@@ -185,4 +198,8 @@ func TestAttempt_AParameterThatTheRequestGivesStaysInLinks(t *testing.T) {
 	a.call.Request.Query = nil
 	assert.Equal(t, "https://api.example/list?page=2", a.withoutKey("https://api.example/list?page=2&api_key=DEMO"))
 	assert.Equal(t, "https://api.example/list?b=2&a=1", a.withoutKey("https://api.example/list?b=2&a=1"), "what has no key stays as it is")
+	assert.Equal(t, "https://api.example/list?after=x;y&b=%zz", a.withoutKey("https://api.example/list?after=x;y&api%5Fkey=DEMO&b=%zz"), "to the byte")
+	assert.Equal(t, "https://api.example/list", a.withoutKey("https://api.example/list?api_key=DEMO"))
+	a.call.Source.Auth = Auth{Type: AuthBearer, Secret: "k"}
+	assert.Equal(t, "https://api.example/list?page=2", a.withoutKey("https://api.example/list?access_token=redacted&page=2"), "the token is in the header")
 }

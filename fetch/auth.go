@@ -120,7 +120,8 @@ func (a Auth) faults(r Request) []error {
 		if a.Name != "" {
 			fault("name", shownName(a.Name), "must be empty but for the types header, query and hmac")
 		}
-	case (a.Type == AuthHeader || a.Type == AuthHMAC) && (!validName(a.Name) || isHarmless(a.Name) || neverSent(a.Header())):
+	case (a.Type == AuthHeader || a.Type == AuthHMAC) && (!validName(a.Name) || isHarmless(a.Name) || neverSent(a.Header())),
+		a.Type == AuthHMAC && (a.Header() == timestampHeader || a.Header() == keyIDHeader):
 		fault("name", shownName(a.Name), "must be the name of a header that takes a key, such as X-Api-Key")
 	case a.Type == AuthQuery && (a.Name == "" || hasControl(a.Name)):
 		fault("name", shownName(a.Name), "must be the name of a parameter")

@@ -143,7 +143,11 @@ type tokenKey [sha256.Size]byte
 // tokenKey is the same for requests that may share a token.
 func (r Request) tokenKey() tokenKey {
 	a := r.Auth
-	parts := []string{r.BaseURL, a.TokenURL, a.TokenAuthMethod, a.ClientID, string(a.Secret), strings.Join(a.Scopes, " "),
+	origin := r.BaseURL // pages have base URLs of their own
+	if u, err := url.Parse(r.BaseURL); err == nil {
+		origin = strings.ToLower(u.Scheme + "://" + u.Host)
+	}
+	parts := []string{origin, a.TokenURL, a.TokenAuthMethod, a.ClientID, string(a.Secret), strings.Join(a.Scopes, " "),
 		r.TLS.CA, string(r.TLS.Certificate), r.TLS.ServerName}
 	for _, name := range slices.Sorted(maps.Keys(a.Params)) {
 		parts = append(parts, name, a.Params[name])

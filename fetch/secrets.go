@@ -76,6 +76,7 @@ func (c *conversation) eachSecret(found func(secret string)) {
 	}
 	for _, part := range r.Multipart {
 		found(part.Value)
+		found(part.Filename)
 		eachInBody(part.Value, false, found)
 	}
 }

@@ -192,6 +192,9 @@ func (o options) try(ctx context.Context) (callsheet.DryRunReport, error) {
 	})
 }
 
+// literal returns a template that writes text as it is.
+func literal(text string) string { return strings.ReplaceAll(text, "{{", `{{"{{"}}`) }
+
 // definitions returns the call as a Source and a Request, and the secret that the Source refers to.
 func (o options) definitions() (src callsheet.Source, r callsheet.Request, secret string, err error) {
 	if o.call.URL == "" {
@@ -202,9 +205,12 @@ func (o options) definitions() (src callsheet.Source, r callsheet.Request, secre
 		return src, r, "", errors.New("the URL cannot be read")
 	}
 	src = callsheet.Source{BaseURL: u.Scheme + "://" + u.Host}
-	r = callsheet.Request{Method: o.call.Method, Path: u.EscapedPath(), Headers: maps.Clone(o.call.Header), Body: o.call.Body, Timeout: o.call.MaxTime}
+	r = callsheet.Request{Method: o.call.Method, Path: literal(u.EscapedPath()), Headers: maps.Clone(o.call.Header), Body: literal(o.call.Body), Timeout: o.call.MaxTime}
+	for name, value := range r.Headers {
+		r.Headers[name] = literal(value)
+	}
 	if u.RawQuery != "" {
-		r.Path += "?" + u.RawQuery
+		r.Path += "?" + literal(u.RawQuery)
 	}
 	const name = "of-the-command-line"
 	switch {

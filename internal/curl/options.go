@@ -73,7 +73,7 @@ var longOptions = map[string]option{
 	"fail":                  harmless("an answer that is not 2xx is an error anyway"),
 	"fail-with-body":        harmless("an answer that is not 2xx is an error anyway"),
 	"connect-timeout":       harmlessValue("the whole call has a timeout"),
-	"max-redirs":            harmlessValue("at most 10 redirects are followed"),
+	"max-redirs":            refusedValue("redirects are followed, up to ten"),
 	"retry":                 harmlessValue(aboutRetries),
 	"retry-delay":           harmlessValue(aboutRetries),
 	"retry-max-time":        harmlessValue(aboutRetries),
