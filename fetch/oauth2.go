@@ -35,7 +35,9 @@ func (c *Client) exchangeWithToken(conv *conversation) (*Response, error) {
 		if err != nil { // it was not this conversation that asked, and it has waited in vain
 			return nil, conv.broken(err)
 		}
-		answer, err := c.exchange(conv.bearing(token))
+		call, stop := conv.bearing(token)
+		answer, err := c.exchange(call)
+		stop(nil)
 		if !refusesToken(err) {
 			return answer, err
 		}
@@ -52,13 +54,15 @@ func refusesToken(err error) bool {
 	return ok && e.Kind == KindStatus && e.Status == http.StatusUnauthorized && !e.LeftOrigin
 }
 
-// bearing returns c, which is not under way, as it is with a token.
-func (c *conversation) bearing(token string) *conversation {
+// bearing returns c, which is not under way, as it is with a token, and what stops it: a body that does not come must not
+// stop the call after it.
+func (c *conversation) bearing(token string) (*conversation, context.CancelCauseFunc) {
 	next := *c
+	next.bounded, next.stop = context.WithCancelCause(c.bounded)
 	next.header = c.header.Clone()
 	next.header.Set("Authorization", "Bearer "+token)
 	next.secrets, next.forms = append(slices.Clip(c.secrets), token), nil
-	return &next
+	return &next, next.stop
 }
 
 // askForToken asks the token endpoint. It goes the way of the request if it is of its origin, else the usual one, and

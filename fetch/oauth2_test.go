@@ -97,7 +97,8 @@ func TestOAuth2_WhoSharesATokenAndWhoDoesNot(t *testing.T) {
 		shared bool
 	}{
 		"another path":               {func(r *fetch.Request) { r.Path = "rows" }, true},
-		"another base":               {func(r *fetch.Request) { r.BaseURL += "/other" }, false},
+		"another path of the base":   {func(r *fetch.Request) { r.BaseURL += "/other" }, true},
+		"another host":               {func(r *fetch.Request) { r.BaseURL = strings.Replace(r.BaseURL, "127.0.0.1", "localhost", 1) }, false},
 		"another secret":             {func(r *fetch.Request) { r.Auth.Secret = "other" }, false},
 		"another client":             {func(r *fetch.Request) { r.Auth.ClientID = "joe" }, false},
 		"other scopes":               {func(r *fetch.Request) { r.Auth.Scopes = []string{"all"} }, false},
@@ -158,6 +159,28 @@ func TestOAuth2_RefusedTokenIsReplacedOnce(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, failed.Status)
 	assert.Len(t, id.forms, 4, "a new token that is refused is not replaced")
 	assert.NotContains(t, failed.Error(), "t0ken")
+}
+
+func TestOAuth2_ABodyThatDoesNotComeDoesNotKeepATokenFromBeingReplaced(t *testing.T) {
+	id, request := newIdentity(t, answered)
+	stalled := make(chan struct{})
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer t0ken-no-1" && len(id.calls) > 0 {
+			w.WriteHeader(http.StatusUnauthorized)
+			_ = http.NewResponseController(w).Flush()
+			<-stalled
+			return
+		}
+		id.ServeHTTP(w, r)
+	})
+	t.Cleanup(func() { close(stalled) })
+	request.BaseURL = server.URL
+	client := newClient(t)
+	for range 2 {
+		_, err := client.Do(t.Context(), request)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"Bearer t0ken-no-1", "Bearer t0ken-no-2"}, id.calls)
 }
 
 func TestOAuth2_EndpointThatGivesNoToken(t *testing.T) {
