@@ -21,7 +21,7 @@ var templateFunctions = [...]string{
 
 // readingFunctions are those that may work on long texts and make little of them, or nothing.
 var readingFunctions = [...]string{
-	"add", "addDate", "date", "eq", "ge", "gt", "inZone", "index", "le", "lower", "lt", "ne", "rfc3339", "trim", "unix", "unixms", "upper",
+	"add", "addDate", "date", "eq", "ge", "gt", "inZone", "index", "le", "lower", "lt", "ne", "rfc3339", "slice", "trim", "unix", "unixms", "upper",
 }
 
 // A run is what one rendering has made and done. The text is written to it.
@@ -52,14 +52,14 @@ func (r *run) make(text string) (string, error) {
 	return text, nil
 }
 
-// take counts what a function reads, and gives it on.
+// take counts what a function reads, and gives it on. JSON is a text from there on, as what slice cuts from it is no JSON.
 func (r *run) take(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case string:
 		_, err = r.make(v)
 	case jsonText:
-		_, err = r.make(string(v))
+		return r.make(string(v))
 	}
 	return v, err
 }

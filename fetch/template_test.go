@@ -81,6 +81,7 @@ func TestTemplate_ValuesAreEscapedForWhereTheyStand(t *testing.T) {
 		{"a time is a string of JSON", fetch.PlaceJSON, `{"a":{{.ScheduledAt}}}`, `{"a":"2024-05-01T06:00:00Z"}`},
 		{"a map is an object of JSON", fetch.PlaceJSON, `{"a":{{.Labels}}}`, `{"a":{"on-call":"ann","team":"fx"}}`},
 		{"json within quotes is JSON in a string", fetch.PlaceJSON, `{"a":"{{json .Labels}}"}`, `{"a":"{\"on-call\":\"ann\",\"team\":\"fx\"}"}`},
+		{"a cut of JSON is a text", fetch.PlaceJSON, `{"a":{{slice (json .Params.odd) 0 5}},"b":{{$j := json .Cursor}}{{slice $j 1 3}}}`, `{"a":"\"a/b?","b":"20"}`},
 		{"a quote that is escaped does not end the string", fetch.PlaceJSON, `{"a":"\"\\\u0041` + odd + `"}`, `{"a":"\"\\\u0041a/b?c&d=\"é\""}`},
 		{"branches of JSON that end alike", fetch.PlaceJSON, `{"a":{{if .Cursor}}"{{.Cursor}}"{{else}}null{{end}},"b":{{.Attempt}}}`, `{"a":"2024-04-30T23:59:00Z","b":2}`},
 		{"a value of a form is a part of a parameter", fetch.PlaceForm, "a=" + odd + "&b=1", "a=a%2Fb%3Fc%26d%3D%22%C3%A9%22&b=1"},
@@ -342,10 +343,12 @@ func FuzzTemplateJSON(f *testing.F) {
 		f.Add(seed, `","admin":true,"x":"`)
 	}
 	f.Add(`["{{.Params.p}}"]`, "\\")
+	f.Add(`{"q":{{slice (json .Cursor) 0 3}}}`, `1},{"x":[2] y`)
+	f.Add(`{"q":{{slice (json .Cursor) 1 2}}}`, `1,2,3`)
 	f.Add(`[{{.Params.p}}]`, "1,2")
 	f.Add(`{"{{.Params.p}}":1}`, "\x00\xff</script>")
 	// What a template does may depend on the value, and the shape of what it gives then does, too.
-	decides := regexp.MustCompile(`if|with|range|eq|ne|lt|le|gt|ge|and|or|not|len|index|slice|default|add|date|unix|rfc3339|inZone`)
+	decides := regexp.MustCompile(`if|with|range|eq|ne|lt|le|gt|ge|and|or|not|len|index|default|add|date|unix|rfc3339|inZone`)
 	f.Fuzz(func(t *testing.T, text, value string) {
 		if decides.MatchString(text) {
 			return
