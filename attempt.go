@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -102,7 +103,12 @@ func (c Call) pagesOf() string {
 	}
 	asked := Request{Source: r.Source, Method: r.Method, Path: r.Path, Query: r.Query, Body: r.Body, Form: r.Form, Multipart: r.Multipart, Pages: r.Pages,
 		Params: over(r.Params, c.Schedule.Params)}
-	text, _ := json.Marshal(asked) // of texts and numbers, which cannot fail
+	if r.templated() { // which may read labels
+		asked.Labels = over(r.Labels, c.Schedule.Labels)
+	}
+	asked.Headers = maps.Clone(r.Headers)
+	maps.DeleteFunc(asked.Headers, func(_, text string) bool { return !fetch.IsTemplate(text) }) // the others may be secrets that are changed
+	text, _ := json.Marshal(asked)                                                               // of texts and numbers, which cannot fail
 	return hashOf("pages", c.Source.BaseURL, string(text))
 }
 

@@ -81,6 +81,9 @@ const (
 	MaxThrottled = 24 * time.Hour
 	// maxAttemptHistory bounds Execution.Attempts; the oldest go first.
 	maxAttemptHistory = 100
+	// maxThrottledHistory is how many throttled attempts in a row are kept from their beginning; of those after them the
+	// latest is, and the latest wait.
+	maxThrottledHistory = 50
 )
 
 // An Execution is one occurrence of a Schedule, planned, run or not run: the row that answers
@@ -130,7 +133,8 @@ type Execution struct {
 	Class Class  `json:"class,omitempty"`
 	Error string `json:"error,omitempty"`
 
-	// Attempts is the history, oldest first: the last 100 attempts that ended.
+	// Attempts is the history, oldest first: the last 100 attempts that ended. Of more than 50 in a row that were throttled
+	// and came to nothing it has the first 50, the latest, and the latest wait.
 	Attempts []Attempt `json:"attempts,omitempty"`
 }
 
@@ -166,8 +170,8 @@ type Attempt struct {
 	// Unspent attempts do not count against the retries.
 	Unspent bool `json:"unspent,omitempty"`
 	// Waited is set if the attempt ended because it had to wait, by no word of the API: ReasonLimited or ReasonCircuit. Those in a row
-	// that made no call at all are one entry, from the start of the first to the end of the last. Statistics do not
-	// count them.
+	// that made no call at all are one entry, from the start of the first to the end of the last; one for a circuit
+	// holds the waits for limits that follow, too. Statistics do not count them.
 	Waited string `json:"waited,omitempty"`
 
 	Result
@@ -324,14 +328,32 @@ func (e Execution) Finished(o Outcome, now time.Time) Execution {
 	return e
 }
 
-// withAttempt appends a to the history. Waits in a row are one entry, lest they push out what happened.
+// withAttempt appends a to the history. Waits in a row are one entry, and of a long row of throttled attempts the
+// middle is left out, lest they push out what happened, and since when they go on.
 func withAttempt(history []Attempt, a Attempt) []Attempt {
-	if n := len(history); n > 0 && a.onlyWaited() && history[n-1].onlyWaited() && history[n-1].Waited == a.Waited {
-		a.StartedAt = history[n-1].StartedAt
-		history = history[:n-1]
+	if n := len(history); n > 0 && a.onlyWaited() && history[n-1].onlyWaited() && history[n-1].Unspent {
+		// A wait for a circuit goes on while limits are waited for; one for a limit is no beginning of one for a circuit.
+		if last := history[n-1]; last.Waited == a.Waited || last.Waited == ReasonCircuit {
+			a.StartedAt, a.Waited = last.StartedAt, last.Waited
+			return append(history[:n-1], a)
+		}
+	}
+	row := len(history)
+	for row > 0 && history[row-1].toldToWait() {
+		row--
+	}
+	if after := row + maxThrottledHistory; a.toldToWait() && len(history) > after {
+		same := func(b Attempt) bool { return (b.Waited == "") == (a.Waited == "") }
+		if i := slices.IndexFunc(history[after:], same); i >= 0 {
+			history = slices.Delete(history, after+i, after+i+1)
+		}
 	}
 	return append(history, a)
 }
+
+// toldToWait reports whether the attempt came to nothing because the API, a limit or a circuit had it wait, and another
+// followed. The one that was the last straw is spent: after Retry the row begins anew.
+func (a Attempt) toldToWait() bool { return a.Class == ClassThrottled && a.Pages == 0 && a.Unspent }
 
 // onlyWaited reports whether the attempt had to wait before it did anything.
 func (a Attempt) onlyWaited() bool {

@@ -22,11 +22,11 @@ func TestJudge(t *testing.T) {
 		return &fetch.Error{Kind: fetch.KindStatus, Status: 429, RetryAfter: wait}
 	}
 	old := attempt(1)
-	old.Attempts = []Attempt{{Class: ClassThrottled, StartedAt: now.Add(-MaxThrottled)}}
+	old.Attempts = []Attempt{{Class: ClassThrottled, Unspent: true, StartedAt: now.Add(-MaxThrottled)}}
 	longThrottled := attempt(1)
 	longThrottled.CreatedAt = now.Add(-2 * MaxThrottled) // it was not throttled all the time
 	longThrottled.Attempts = []Attempt{{Class: ClassTransient, StartedAt: now.Add(-MaxThrottled)},
-		{Class: ClassThrottled, StartedAt: now.Add(-time.Hour)}, {Class: ClassThrottled, StartedAt: now.Add(-time.Minute)}}
+		{Class: ClassThrottled, Unspent: true, StartedAt: now.Add(-time.Hour)}, {Class: ClassThrottled, Unspent: true, StartedAt: now.Add(-time.Minute)}}
 	waits := func(reason string) error {
 		return &StageError{StageFetch, &WaitError{Wait: 7 * time.Minute, Reason: reason}}
 	}
@@ -36,7 +36,7 @@ func TestJudge(t *testing.T) {
 		return e
 	}
 	waited := func(reason string, ago time.Duration) Attempt {
-		return Attempt{Class: ClassThrottled, Waited: reason, StartedAt: now.Add(-ago)}
+		return Attempt{Class: ClassThrottled, Waited: reason, Unspent: true, StartedAt: now.Add(-ago)}
 	}
 	for _, tc := range []struct {
 		name    string
@@ -56,16 +56,16 @@ func TestJudge(t *testing.T) {
 		{"a throttled attempt waits and is given back", attempt(3), throttled(0), StatePending, ReasonThrottled, 10 * time.Second, true},
 		{"Retry-After is kept where it is longer", attempt(1), throttled(5 * time.Minute), StatePending, ReasonThrottled, 5 * time.Minute, true},
 		{"throttling backs off in a row", longThrottled, throttled(time.Second), StatePending, ReasonThrottled, 40 * time.Second, true},
-		{"throttling for a day is a failure", old, throttled(time.Second), StateFailed, ReasonExhausted, 0, true},
+		{"throttling for a day is a failure", old, throttled(time.Second), StateFailed, ReasonExhausted, 0, false},
 		{"a limit's wait is kept exactly", attempt(3), waits(ReasonLimited), StatePending, ReasonLimited, 7 * time.Minute, true},
 		{"a wait for a limit has no end", history(waited(ReasonLimited, 9*MaxThrottled)), waits(ReasonLimited), StatePending, ReasonLimited, 7 * time.Minute, true},
 		{"a wait without a reason is for a limit", attempt(3), waits(""), StatePending, ReasonLimited, 7 * time.Minute, true},
 		{"a wait for a circuit is stretched", attempt(3), waits(ReasonCircuit), StatePending, ReasonCircuit, 7*time.Minute + 7*time.Minute/8, true},
-		{"a wait for a circuit ends after a day", history(waited(ReasonCircuit, MaxThrottled)), waits(ReasonCircuit), StateFailed, ReasonExhausted, 0, true},
-		{"with limits in between as well", history(waited(ReasonCircuit, MaxThrottled), waited(ReasonLimited, time.Hour)), waits(ReasonCircuit), StateFailed, ReasonExhausted, 0, true},
+		{"a wait for a circuit ends after a day", history(waited(ReasonCircuit, MaxThrottled)), waits(ReasonCircuit), StateFailed, ReasonExhausted, 0, false},
+		{"with limits in between as well", history(waited(ReasonCircuit, MaxThrottled), waited(ReasonLimited, time.Hour)), waits(ReasonCircuit), StateFailed, ReasonExhausted, 0, false},
 		{"a failed call in between begins another day", history(waited(ReasonCircuit, MaxThrottled), Attempt{Class: ClassTransient}), waits(ReasonCircuit), StatePending, ReasonCircuit, 7*time.Minute + 7*time.Minute/8, true},
 		{"waits of our own are not the API's", history(waited(ReasonLimited, 9*MaxThrottled), waited(ReasonCircuit, MaxThrottled)), throttled(0), StatePending, ReasonThrottled, 10 * time.Second, true},
-		{"nor do they end the row of the API's", history(Attempt{Class: ClassThrottled, StartedAt: now.Add(-time.Hour)}, waited(ReasonLimited, time.Minute)), throttled(0), StatePending, ReasonThrottled, 20 * time.Second, true},
+		{"nor do they end the row of the API's", history(Attempt{Class: ClassThrottled, Unspent: true, StartedAt: now.Add(-time.Hour)}, waited(ReasonLimited, time.Minute)), throttled(0), StatePending, ReasonThrottled, 20 * time.Second, true},
 		{"a cancelled execution is over", attempt(1), fmt.Errorf("fetch: %w", ErrCancelled), StateCancelled, ReasonCancelled, 0, true},
 		{"a stopping worker hands back at once", attempt(1), fmt.Errorf("fetch: %w", ErrStopping), StatePending, ReasonHandBack, 0, true},
 		{"a panic is retried", attempt(1), &PanicError{Value: "boom"}, StatePending, ReasonRetry, 10 * time.Second, false},

@@ -482,7 +482,7 @@ func TestExecution_WaitsInARowAreOneEntry(t *testing.T) {
 		history  string
 	}{
 		{"waits in a row", []callsheet.Outcome{limited, limited, limited}, "rate limit 3m"},
-		{"waits for different things", []callsheet.Outcome{limited, circuit, circuit, limited}, "rate limit 1m, circuit open 2m, rate limit 1m"},
+		{"waits for different things", []callsheet.Outcome{limited, circuit, circuit, limited}, "rate limit 1m, circuit open 3m"},
 		{"with a failure in between", []callsheet.Outcome{limited, failed, limited}, "rate limit 1m, transient 1m, rate limit 1m"},
 		{"after pages that were delivered", []callsheet.Outcome{limited, partly, partly, limited}, "rate limit 1m, rate limit 1m, rate limit 1m, rate limit 1m"},
 	} {

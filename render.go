@@ -204,23 +204,32 @@ func (t *templates) render(call Call, cursor string, page fetch.TemplatePage) (R
 	return rendered, nil
 }
 
-// of returns the templates of r, which are compiled once for each version.
+// of returns the templates of r, which are compiled once for each version, or so.
 func (t *templates) of(r Request, contentType string) (requestTemplates, error) {
 	key := templateKey{r.ID, r.Version, r.UpdatedAt.UnixMicro(), contentType}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if compiled := t.compiled[key]; compiled != nil {
+	if compiled := t.known(key); compiled != nil {
 		return compiled, nil
 	}
-	compiled, wrong := compileTemplates(r, contentType)
+	compiled, wrong := compileTemplates(r, contentType) // without the lock: others need not wait for it
 	if wrong != nil {
 		return nil, errors.Join(wrong...)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if first := t.compiled[key]; first != nil {
+		return first, nil
 	}
 	if t.compiled == nil || len(t.compiled) >= maxTemplates {
 		t.compiled = make(map[templateKey]requestTemplates)
 	}
 	t.compiled[key] = compiled
 	return compiled, nil
+}
+
+func (t *templates) known(key templateKey) requestTemplates {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.compiled[key]
 }
 
 // templateData is what the templates of a call are rendered with.

@@ -170,7 +170,7 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 	case o.Class == ClassCancelled:
 		o.State, o.Reason = StateCancelled, ReasonCancelled
 	case o.Waited == ReasonCircuit && now.Sub(circuitOpenSince(e, now)) >= MaxThrottled:
-		o.State, o.Reason = StateFailed, ReasonExhausted
+		o.State, o.Reason, o.Unspent = StateFailed, ReasonExhausted, false
 	case o.Waited != "":
 		o.State, o.Reason, o.Delay = StatePending, o.Waited, own.delay(random)
 		if result.Progress.pages() > 0 {
@@ -189,7 +189,7 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 	case !o.Class.Retryable():
 		o.State, o.Reason = StateFailed, ReasonPermanent
 	case o.Class == ClassThrottled, e.Attempt >= e.MaxAttempts && !o.Unspent:
-		o.State, o.Reason = StateFailed, ReasonExhausted
+		o.State, o.Reason, o.Unspent = StateFailed, ReasonExhausted, false
 	default:
 		o.State, o.Reason = StatePending, ReasonRetry
 		o.Delay = max(wait, backoff(sch, retriesSpent(e, sch)+1, random))
@@ -236,7 +236,7 @@ func throttledInARow(e Execution) int {
 func throttledAttempts(e Execution) iter.Seq[Attempt] {
 	return func(yield func(Attempt) bool) {
 		for _, a := range slices.Backward(e.Attempts) {
-			if a.Class != ClassThrottled || a.Pages > 0 {
+			if !a.toldToWait() {
 				return
 			}
 			if a.Waited == "" && !yield(a) {
@@ -250,7 +250,7 @@ func throttledAttempts(e Execution) iter.Seq[Attempt] {
 func circuitOpenSince(e Execution, now time.Time) time.Time {
 	since := now
 	for _, a := range slices.Backward(e.Attempts) {
-		if !a.onlyWaited() {
+		if !a.onlyWaited() || !a.Unspent {
 			break
 		}
 		if a.Waited == ReasonCircuit {

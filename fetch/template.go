@@ -14,11 +14,11 @@ import (
 const (
 	MaxTemplateBytes = 64 << 10 // of its text
 	MaxRenderedBytes = 1 << 20  // of what it makes
-	// MaxTemplateSteps is how many commands the loops of one rendering run together: each turn counts as many
-	// as stand in its body, and one.
+	// MaxTemplateSteps is how many names, constants and functions one rendering goes through: as many as stand in the
+	// template, and with each turn of a loop as many as stand in its body, and one.
 	MaxTemplateSteps = 10_000
 	maxTemplateDepth = 100     // of if, with, range and parentheses within each other
-	maxMadeBytes     = 4 << 20 // by all functions of one rendering together
+	maxMadeBytes     = 4 << 20 // read and made by all functions of one rendering together
 )
 
 // TemplateData is what a template is rendered with. docs/templates.md tells what each is for.
@@ -108,6 +108,7 @@ func CompileTemplate(text string, place Place) (t *Template, err error) {
 	}
 	c := checker{tree: tree, fields: map[string]bool{}, keys: map[string]bool{}}
 	c.list(tree.Root, place.start(), scope{atRoot: true})
+	c.count(tree.Root, c.steps)
 	if c.problems != nil {
 		return nil, errors.Join(c.problems...)
 	}

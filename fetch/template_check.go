@@ -10,11 +10,11 @@ import (
 )
 
 // A checker goes through a template once: it refuses what is not allowed, gives each action its escaper, and each
-// loop its count of steps.
+// loop and the whole its count of steps.
 type checker struct {
 	tree     *parse.Tree
 	problems []error
-	commands int // that were seen
+	steps    int // of what was seen, run once
 	depth    int
 	fields   map[string]bool // names after dots
 	keys     map[string]bool // of Params and Labels
@@ -74,17 +74,22 @@ func (c *checker) list(l *parse.ListNode, s spot, in scope) spot {
 // loop checks a range, and has each of its turns counted.
 func (c *checker) loop(n *parse.RangeNode, s spot, in scope) spot {
 	c.pipe(n.Pipe, in)
-	before := c.commands
+	before := c.steps
 	if c.list(n.List, s, scope{inLoop: true, loop: s}) != s {
 		c.problem(n, "a turn of a loop must end where it began: within the same quotes, segment or tag")
 	}
-	step, err := parseTemplate(fmt.Sprintf("{{_step %d}}", 1+c.commands-before))
-	if err != nil {
-		c.problem(n, "cannot be counted") // cannot be
-		return s
-	}
-	n.List.Nodes = slices.Insert(n.List.Nodes, 0, step.Root.Nodes[0])
+	c.count(n.List, 1+c.steps-before)
 	return joined(s, c.list(n.ElseList, s, in))
+}
+
+// count has l begin with so many steps.
+func (c *checker) count(l *parse.ListNode, steps int) {
+	step, err := parseTemplate(fmt.Sprintf("{{_step %d}}", steps))
+	if err != nil {
+		c.problem(l, "cannot be counted") // cannot be
+		return
+	}
+	l.Nodes = slices.Insert(l.Nodes, 0, step.Root.Nodes[0])
 }
 
 func (c *checker) action(n *parse.ActionNode, s spot, in scope) {
@@ -112,13 +117,45 @@ func (c *checker) pipe(p *parse.PipeNode, in scope) {
 			c.problem(v, "$ is the data, and cannot be another variable")
 		}
 	}
-	for _, command := range p.Cmds {
-		c.commands++
+	var all []*parse.CommandNode
+	for i, command := range p.Cmds {
+		c.steps += len(command.Args)
 		for _, arg := range command.Args {
 			c.argument(arg, in)
 		}
 		c.lookup(command, in)
+		if charges(command) {
+			if i > 0 {
+				all = append(all, c.taking(command.Pos))
+			}
+			c.take(command)
+		}
+		all = append(all, command)
 	}
+	p.Cmds = all
+}
+
+// charges reports whether command calls a function whose arguments count as bytes that are read.
+func charges(command *parse.CommandNode) bool {
+	function, is := command.Args[0].(*parse.IdentifierNode)
+	return is && slices.Contains(readingFunctions[:], function.Ident)
+}
+
+// take gives each argument of command that may be a text to _take first.
+func (c *checker) take(command *parse.CommandNode) {
+	for i, arg := range command.Args[1:] {
+		switch arg.(type) {
+		case *parse.NilNode, *parse.BoolNode, *parse.NumberNode, *parse.IdentifierNode:
+			continue
+		}
+		pos := arg.Position()
+		command.Args[1+i] = &parse.PipeNode{NodeType: parse.NodePipe, Pos: pos, Cmds: []*parse.CommandNode{c.taking(pos, arg)}}
+	}
+}
+
+func (c *checker) taking(pos parse.Pos, args ...parse.Node) *parse.CommandNode {
+	take := parse.NewIdentifier("_take").SetTree(c.tree).SetPos(pos)
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: append([]parse.Node{take}, args...)}
 }
 
 func (c *checker) argument(node parse.Node, in scope) {

@@ -19,6 +19,11 @@ var templateFunctions = [...]string{
 	"ne", "not", "or", "print", "rfc3339", "slice", "trim", "unix", "unixms", "upper", "urlquery",
 }
 
+// readingFunctions are those that may work on long texts and make little of them, or nothing.
+var readingFunctions = [...]string{
+	"add", "addDate", "date", "eq", "ge", "gt", "inZone", "index", "le", "lower", "lt", "ne", "rfc3339", "slice", "trim", "unix", "unixms", "upper",
+}
+
 // A run is what one rendering has made and done. The text is written to it.
 type run struct {
 	out   bytes.Buffer
@@ -42,14 +47,26 @@ func (r *run) Write(p []byte) (int, error) {
 // make counts what a function gives. Without it a variable that is doubled in each turn would soon fill the memory.
 func (r *run) make(text string) (string, error) {
 	if r.made += len(text); len(text) > MaxRenderedBytes || r.made > maxMadeBytes {
-		return "", &limitError{"bytes made by functions", maxMadeBytes}
+		return "", &limitError{"bytes read and made by functions", maxMadeBytes}
 	}
 	return text, nil
 }
 
+// take counts what a function reads, and gives it on. JSON is a text from there on, as what slice cuts from it is no JSON.
+func (r *run) take(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case string:
+		_, err = r.make(v)
+	case jsonText:
+		return r.make(string(v))
+	}
+	return v, err
+}
+
 func (r *run) step(n int) (string, error) {
 	if r.steps += n; r.steps > MaxTemplateSteps {
-		return "", &limitError{"steps in loops", MaxTemplateSteps}
+		return "", &limitError{"steps", MaxTemplateSteps}
 	}
 	return "", nil
 }
@@ -67,7 +84,7 @@ func (r *run) functions() template.FuncMap {
 		}
 	}
 	return template.FuncMap{
-		"_step": r.step, "_text": textOf, "_header": escapeHeader, "_segment": escapeSegment,
+		"_step": r.step, "_take": r.take, "_text": textOf, "_header": escapeHeader, "_segment": escapeSegment,
 		"_parameter": text(url.QueryEscape), "_value": valueOf, "_string": escapeString, "_xml": text(escapeXML),
 
 		"add": add, "addDate": addDate, "inZone": inZone,
