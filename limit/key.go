@@ -51,6 +51,7 @@ type place struct {
 	seq    uint64
 	due    time.Time // when the holder was told to ask again
 	parked bool
+	spread bool // nothing but an API's word makes it wait, and due is its turn after that
 }
 
 func newKey() *key { return &key{waiting: map[string]*place{}} }
@@ -122,7 +123,10 @@ func (k *key) usual() time.Duration {
 func (k *key) ask(now time.Time, holder string) time.Time {
 	p := k.waiting[holder]
 	if p == nil {
-		return k.next(now, len(k.queue)-k.parked)
+		return later(k.next(now, len(k.queue)-k.parked), k.afterSpread(now))
+	}
+	if p.spread && p.due.After(now) {
+		return later(k.next(now, 0), p.due)
 	}
 	// Those before it who are late are not waited for. Those whose time is about to come are: what holder would
 	// take now is promised to them.
@@ -149,12 +153,24 @@ func (k *key) ask(now time.Time, holder string) time.Time {
 	return k.next(now, ahead)
 }
 
+// afterSpread is the turn after those that were given out beyond the end of what an API said: until the last of them has
+// come, nobody passes by.
+func (k *key) afterSpread(now time.Time) time.Time {
+	late := now.Add(-grace)
+	for _, p := range slices.Backward(k.queue) {
+		if p.spread && !p.due.Before(late) {
+			return p.due.Add(restart)
+		}
+	}
+	return time.Time{}
+}
+
 func (k *key) index(p *place) int {
 	return sort.Search(len(k.queue), func(i int) bool { return k.queue[i].seq >= p.seq })
 }
 
 // keep keeps holder's place, or gives it one, until due. It is parked if another key makes it wait.
-func (k *key) keep(holder string, due time.Time, parked bool) {
+func (k *key) keep(now time.Time, holder string, due time.Time, parked bool) {
 	p := k.waiting[holder]
 	if p == nil {
 		if parked {
@@ -171,7 +187,13 @@ func (k *key) keep(holder string, due time.Time, parked bool) {
 	if parked {
 		k.parked++
 	}
+	p.spread = !parked && k.limit.interval() == 0 && (p.spread && due.Equal(p.due) || k.told(now))
 	p.due, p.parked = due, parked
+}
+
+// told reports whether an API's word holds up calls that ask now.
+func (k *key) told(now time.Time) bool {
+	return k.until.After(now) || k.reset.After(now) && k.remaining <= len(k.queue)-k.parked
 }
 
 // grant counts a call of holder's.
@@ -222,6 +244,17 @@ func (k *key) learn(now time.Time, q Quota) {
 		k.remaining = min(k.remaining, q.Remaining)
 	default:
 		k.remaining, k.reset = q.Remaining, reset
+		k.unspread(now)
+	}
+}
+
+// unspread lets those go early who waited for a word that holds no more.
+func (k *key) unspread(now time.Time) {
+	if k.until.After(now) {
+		return
+	}
+	for _, p := range k.queue {
+		p.spread = false
 	}
 }
 

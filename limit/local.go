@@ -49,7 +49,7 @@ func (l *Local) Take(ctx context.Context, holder string, limits []Limit) (Grant,
 	}
 	if slowest >= 0 {
 		for i, k := range keys {
-			k.keep(holder, at, i != slowest)
+			k.keep(now, holder, at, i != slowest)
 		}
 		return Grant{Wait: min(at.Sub(now), MaxWait), Key: limits[slowest].Key}, nil
 	}

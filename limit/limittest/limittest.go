@@ -78,6 +78,7 @@ var cases = []testCase{
 	{"a call that has ended makes room once", "a call that is counted down twice lets one too many through", false, releaseOnce},
 	{"Retry-After holds up everybody under the key, and nobody else", "who calls on is blocked for longer by many APIs", false, retryAfter},
 	{"no calls remaining holds up until the reset", "the API would refuse them all", false, noneRemaining},
+	{"who asks after the API's time is over comes after those who waited for it", "newcomers would take what was promised, and come all at once", false, afterTheWait},
 	{"no more calls are granted than remain", "calls under way are not yet in what the API says", false, fewRemaining},
 	{"the settings seen last hold", "an edit must take effect without a restart", false, lastSettings},
 	{"no wait is longer than a day", "an API, or a typing error, must not stop a schedule for ever", false, atMostADay},
@@ -224,6 +225,26 @@ func noneRemaining(t *trial) {
 
 	t.Learn("past", limit.Quota{Remaining: 0, Reset: time.Now().Add(-time.Second)})
 	t.granted("c", limit.Limit{Key: "past"})
+}
+
+func afterTheWait(t *trial) {
+	l := limit.Limit{Key: "k"}
+	t.Learn("k", limit.Quota{RetryAfter: 300 * time.Millisecond})
+	began := time.Now()
+	var dues []time.Time
+	for i := range 4 {
+		dues = append(dues, time.Now().Add(t.waits(fmt.Sprint("holder", i), l)))
+	}
+	time.Sleep(time.Until(dues[0]) + time.Millisecond)
+	for i := range 3 {
+		due := time.Now().Add(t.waits(fmt.Sprint("newcomer", i), l))
+		assert.Greater(t, due.Sub(began), dues[3].Sub(began), "newcomer %d was expected to come after the last who waited", i)
+	}
+	assert.Positive(t, t.waits("holder3", l), "who asks early was expected to be told what is left of its wait")
+	for i, due := range dues {
+		time.Sleep(time.Until(due))
+		t.granted(fmt.Sprint("holder", i), l)
+	}
 }
 
 func fewRemaining(t *trial) {
