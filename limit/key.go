@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -16,6 +17,8 @@ const (
 	// sameWindow is how far two answers' reset times may lie apart that speak of the same window: they are
 	// whole seconds, counted from answers that took a while.
 	sameWindow = 2 * time.Second
+	// maxFormer bounds how many settings are remembered that were replaced.
+	maxFormer = 20
 	// How long calls take until that is known, at least, and at most.
 	usualCall, shortCall, longCall = time.Second, 10 * time.Millisecond, time.Minute
 	// forever bounds sums of intervals, so that none overflows.
@@ -28,7 +31,9 @@ const (
 // begun at an even pace. It moves when a call is granted and never when a place is kept, so that holders who come
 // late or not at all cannot break the limit, whatever was promised.
 type key struct {
-	limit Limit
+	limit   Limit
+	defined time.Time           // when its settings were given last
+	former  map[Limit]time.Time // settings that were replaced, each with its tat
 
 	tat       time.Time // the theoretical arrival time of the next call
 	until     time.Time // nobody calls before it: an API said so
@@ -56,14 +61,36 @@ type place struct {
 
 func newKey() *key { return &key{waiting: map[string]*place{}} }
 
-// set puts l's settings in force.
+// set puts l's settings in force, if it has any. Those that nobody has given for a while are no longer.
 func (k *key) set(l Limit, now time.Time) {
+	if l == (Limit{Key: l.Key}) {
+		if now.Sub(k.defined) <= max(idleFor, k.limit.Per) {
+			return
+		}
+	} else {
+		k.defined = now
+	}
 	if k.limit == l {
 		return
 	}
+	if k.limit.Requests > 0 {
+		if len(k.former) >= maxFormer {
+			maps.DeleteFunc(k.former, func(_ Limit, tat time.Time) bool { return !tat.After(now) })
+		}
+		if k.former == nil {
+			k.former = map[Limit]time.Time{}
+		}
+		if len(k.former) < maxFormer {
+			k.former[k.limit] = k.tat
+		}
+	}
 	k.limit = l
-	// What was counted at a slower pace must not hold up a faster one.
-	if gap := l.interval(); gap > 0 {
+	// What was counted at a slower pace must not hold up a faster one, nor be forgotten should the slower come back:
+	// holders whose settings differ ask in turn.
+	if tat, known := k.former[l]; known {
+		k.tat = tat
+		delete(k.former, l)
+	} else if gap := l.interval(); gap > 0 {
 		k.tat = earlier(k.tat, now.Add(times(gap, l.burst())))
 	}
 }
@@ -260,6 +287,11 @@ func (k *key) unspread(now time.Time) {
 
 // idle reports whether nothing would be lost if the key were forgotten.
 func (k *key) idle(now time.Time) bool {
+	for _, tat := range k.former {
+		if tat.After(now) {
+			return false
+		}
+	}
 	return k.underway == 0 && len(k.queue) == 0 &&
 		!k.tat.After(now) && !k.until.After(now) && !k.reset.After(now) && now.Sub(k.used) > idleFor
 }

@@ -28,7 +28,7 @@ type Limiter interface {
 	// minute ([PlaceKept]). After that, the place is given up.
 	//
 	// holder names who calls, such as an execution; it must not ask twice at once. Each Limit must be valid and have a
-	// Key, each another. The settings seen last under a key are those that hold.
+	// Key, each another. The settings seen last under a key are those that hold; a Limit with nothing but a Key has none.
 	//
 	// An error means that the Limiter could not be asked, or that ctx has ended. Nothing is granted then.
 	Take(ctx context.Context, holder string, limits []Limit) (Grant, error)

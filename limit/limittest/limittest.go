@@ -81,6 +81,9 @@ var cases = []testCase{
 	{"who asks after the API's time is over comes after those who waited for it", "newcomers would take what was promised, and come all at once", false, afterTheWait},
 	{"no more calls are granted than remain", "calls under way are not yet in what the API says", false, fewRemaining},
 	{"the settings seen last hold", "an edit must take effect without a restart", false, lastSettings},
+	{"a limit with nothing but a key has the settings of the others", "who shares a key without a limit of its own must not lift that of the others", false, keyOnly},
+	{"a faster holder does not free a slower one", "sources that share a key may be set differently, and each is asked in turn", false, slowStaysSlow},
+	{"settings that nobody gives any more end", "a limit that was taken away must not hold for ever", true, settingsEnd},
 	{"no wait is longer than a day", "an API, or a typing error, must not stop a schedule for ever", false, atMostADay},
 	{"many that ask at once get no more than there is", "two workers must not take the same turn", false, atOnce},
 	{"nothing is granted to who has stopped", "a grant that nobody gives back is lost", false, ended},
@@ -269,6 +272,36 @@ func lastSettings(t *trial) {
 	l = limit.Limit{Key: "k", Requests: 1, Per: time.Millisecond, Burst: 1}
 	g := t.takes("b", l)
 	assert.LessOrEqual(t, g.Wait, slack, "the slower limit was expected to be gone")
+}
+
+func keyOnly(t *trial) {
+	only := limit.Limit{Key: slow.Key}
+	t.granted("a", slow)
+	assert.InDelta(t, time.Hour, t.waits("b", only), float64(slack))
+	assert.Greater(t, t.waits("c", slow), time.Hour+slack, "b was expected to be before c")
+
+	t.granted("d", limit.Limit{Key: "other"})
+	two := limit.Limit{Key: "other", Concurrent: 2}
+	t.granted("e", two)
+	t.waits("f", two)
+}
+
+func slowStaysSlow(t *trial) {
+	t.granted("slow", slow)
+	for _, l := range []limit.Limit{{Key: slow.Key, Requests: 1000, Per: time.Second, Burst: 100}, {Key: slow.Key, Concurrent: 100}} {
+		assert.LessOrEqual(t, t.takes("fast", l).Wait, slack)
+		assert.InDelta(t, time.Hour, t.waits("slow", slow), float64(slack))
+	}
+}
+
+func settingsEnd(t *trial) {
+	l := limit.Limit{Key: "k", Concurrent: 1}
+	t.granted("a", l)
+	for range 11 {
+		t.waits("b", limit.Limit{Key: "k"})
+		time.Sleep(time.Minute)
+	}
+	t.granted("b", limit.Limit{Key: "k"})
 }
 
 func atMostADay(t *trial) {
