@@ -290,7 +290,7 @@ func slowStaysSlow(t *trial) {
 	t.granted("slow", slow)
 	for _, l := range []limit.Limit{{Key: slow.Key, Requests: 1000, Per: time.Second, Burst: 100}, {Key: slow.Key, Concurrent: 100}} {
 		assert.LessOrEqual(t, t.takes("fast", l).Wait, slack)
-		assert.InDelta(t, time.Hour, t.waits("slow", slow), float64(slack))
+		assert.Greater(t, t.waits("slow", slow), time.Hour-slack)
 	}
 }
 
