@@ -17,7 +17,7 @@ import (
 type Breaker struct {
 	// Failures is after how many failures in a row the circuit opens. Zero means 10, -1 that it never does.
 	Failures int `json:"failures,omitzero"`
-	// Pause is how long it stays open before one call is let through to see. Zero means 30 seconds.
+	// Pause is how long it stays open before one call is let through to see, 1 second to 6 hours. Zero means 30 seconds.
 	Pause time.Duration `json:"pause,omitzero"`
 }
 
@@ -28,7 +28,9 @@ const (
 	NoBreaker       = -1 // Breaker.Failures of a circuit that never opens
 
 	maxFailures = 10_000
-	maxPause    = 24 * time.Hour
+	maxPause    = 6 * time.Hour
+	// maxProbeWait bounds the wait for a call that was let through to see.
+	maxProbeWait = 15 * time.Second
 )
 
 // Validate returns all faults of b at once, each a [*FaultError], joined; nil if there is none.
@@ -39,7 +41,7 @@ func (b Breaker) Validate() error {
 			fmt.Sprintf("must be 1 to %d, 0 (for the default of %d), or %d for none", maxFailures, DefaultFailures, NoBreaker)})
 	}
 	if b.Pause != 0 && (b.Pause < time.Second || b.Pause > maxPause) {
-		faults = append(faults, &FaultError{"pause", b.Pause.String(), fmt.Sprintf("must be 1s to 24h, or zero (for the default of %s)", DefaultPause)})
+		faults = append(faults, &FaultError{"pause", b.Pause.String(), fmt.Sprintf("must be 1s to 6h, or zero (for the default of %s)", DefaultPause)})
 	}
 	return errors.Join(faults...)
 }
@@ -144,7 +146,7 @@ func (b *Breakers) Allow(key string, settings Breaker) (done func(error), wait t
 	}
 	report, err := c.breaker.Allow()
 	if err != nil {
-		return func(error) {}, max(c.settings.Pause/4, time.Second) // a call is under way that will tell
+		return func(error) {}, min(max(c.settings.Pause/4, time.Second), maxProbeWait) // a call is under way that will tell
 	}
 	return func(result error) { b.done(c, report, result) }, 0
 }

@@ -138,6 +138,23 @@ func TestBreakers_EditedSettingsTakeEffectInPlace(t *testing.T) {
 	})
 }
 
+func TestBreakers_WhoMeetsTheProbeComesBackSoon(t *testing.T) {
+	for pause, want := range map[time.Duration]time.Duration{time.Second: time.Second, 20 * time.Second: 5 * time.Second, 4 * time.Hour: 15 * time.Second} {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := limit.NewBreakers(nil)
+				settings := limit.Breaker{Failures: 1, Pause: pause}
+				calls(t, b, settings, 1, errDown)
+				time.Sleep(pause)
+				_, wait := b.Allow("api", settings)
+				require.Zero(t, wait)
+				_, wait = b.Allow("api", settings)
+				assert.Equal(t, want, wait)
+			})
+		})
+	}
+}
+
 func TestBreakers_ForgetWhatNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := limit.NewBreakers(nil)
