@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/callsheet-go/callsheet/fetch"
@@ -17,6 +18,9 @@ const (
 	longestInPlace = time.Second
 	// mostInPlace is how long a worker sits out waits before one call, one after the other.
 	mostInPlace = 2 * time.Second
+	// longestHint is how far away a reset is believed to be that an answer tells of which refuses nothing: APIs do not
+	// agree on its unit, and a Source that is well must not stand still for a day.
+	longestHint = time.Hour
 )
 
 // A WaitError says that a call was not made because it has to wait. The execution is pending until the wait is
@@ -82,7 +86,7 @@ func (p *pipeline) limited(ctx context.Context, call Call, do func(context.Conte
 	if err != nil {
 		return nil, p.gate.learnFailure(call.Source.ID, err)
 	}
-	p.gate.learn(call.Source.ID, response.Header, 0)
+	p.gate.learn(call.Source.ID, response.Status, response.Header, 0)
 	return response, nil
 }
 
@@ -115,6 +119,14 @@ func (g *gate) take(ctx context.Context, call Call, inPlace *time.Duration) (lim
 		if err := sitOut(ctx, &WaitError{grant.Wait, ReasonLimited, grant.Key}, inPlace); err != nil {
 			return grant, err
 		}
+	}
+}
+
+// leave tells the limiter that an execution makes no more calls, if it waited for one.
+func (g *gate) leave(e Execution) {
+	waited := func(a Attempt) bool { return a.Waited == ReasonLimited }
+	if leaver, ok := g.limiter.(limit.Leaver); ok && e.State.Final() && slices.ContainsFunc(e.Attempts, waited) {
+		leaver.Leave(e.ID)
 	}
 }
 
@@ -172,8 +184,16 @@ func failing(err error) error {
 }
 
 // learn takes in what an answer's header says.
-func (g *gate) learn(source string, header http.Header, retryAfter time.Duration) (q limit.Quota, known bool) {
-	q, known = limit.ReadQuota(header, time.Now())
+func (g *gate) learn(source string, status int, header http.Header, retryAfter time.Duration) (q limit.Quota, known bool) {
+	at := time.Now()
+	q, known = limit.ReadQuota(header, at)
+	switch status {
+	case http.StatusTooManyRequests, http.StatusForbidden, http.StatusServiceUnavailable:
+	default:
+		if hint := at.Add(longestHint); q.Reset.After(hint) {
+			q.Reset = hint
+		}
+	}
 	q.RetryAfter = retryAfter
 	if known || retryAfter > 0 {
 		g.limiter.Learn(source, q)
@@ -191,7 +211,7 @@ func (g *gate) learnFailure(source string, err error) error {
 	if Classify(err) == ClassThrottled {
 		asked = e.RetryAfter
 	}
-	q, known := g.learn(source, e.Header, asked)
+	q, known := g.learn(source, e.Status, e.Header, asked)
 	if e.Status == http.StatusForbidden && known && q.Remaining == 0 {
 		return &ClassifiedError{ClassThrottled, err} // GitHub, among others: the credentials are right
 	}

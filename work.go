@@ -282,6 +282,7 @@ func (n *node) recorded(ctx context.Context, call Call, o Outcome, finishes []Fi
 		n.log.WarnContext(ctx, "outcome refused", attrs(call.Execution, slog.Any(keyError, finish.Err))...)
 		return
 	}
+	n.gate.leave(finish.Execution)
 	n.tell(ctx, call, finish, o)
 	if e := finish.Execution; e.State == StatePending {
 		n.alarm.set(e.NotBefore)

@@ -36,7 +36,8 @@ type key struct {
 	former  map[Limit]time.Time // settings that were replaced, each with its tat
 
 	tat       time.Time // the theoretical arrival time of the next call
-	until     time.Time // nobody calls before it: an API said so
+	until     time.Time // nobody calls before it: an API said so by Retry-After
+	spent     time.Time // nobody calls before it: an API said that no calls remain
 	remaining int       // calls that an API takes until reset
 	reset     time.Time
 	underway  int           // calls that were granted and not released
@@ -119,7 +120,7 @@ func (k *key) forget(p *place) {
 
 // next returns when a call can be granted, at the earliest, if ahead others are granted before it.
 func (k *key) next(now time.Time, ahead int) time.Time {
-	from := later(now, k.until)
+	from := later(now, later(k.until, k.spent))
 	at := from
 	gap := k.limit.interval()
 	if gap > 0 {
@@ -220,21 +221,28 @@ func (k *key) keep(now time.Time, holder string, due time.Time, parked bool) {
 
 // told reports whether an API's word holds up calls that ask now.
 func (k *key) told(now time.Time) bool {
-	return k.until.After(now) || k.reset.After(now) && k.remaining <= len(k.queue)-k.parked
+	return k.until.After(now) || k.spent.After(now) || k.reset.After(now) && k.remaining <= len(k.queue)-k.parked
+}
+
+// leave gives up holder's place.
+func (k *key) leave(holder string) {
+	p := k.waiting[holder]
+	if p == nil {
+		return
+	}
+	i := k.index(p)
+	if i == 0 {
+		k.queue[0] = nil
+		k.queue = k.queue[1:] // the usual case, and cheap however many wait
+	} else {
+		k.queue = slices.Delete(k.queue, i, i+1)
+	}
+	k.forget(p)
 }
 
 // grant counts a call of holder's.
 func (k *key) grant(now time.Time, holder string) {
-	if p := k.waiting[holder]; p != nil {
-		i := k.index(p)
-		if i == 0 {
-			k.queue[0] = nil
-			k.queue = k.queue[1:] // the usual case, and cheap however many wait
-		} else {
-			k.queue = slices.Delete(k.queue, i, i+1)
-		}
-		k.forget(p)
-	}
+	k.leave(holder)
 	if gap := k.limit.interval(); gap > 0 {
 		k.tat = later(k.tat, now).Add(gap)
 	}
@@ -264,13 +272,16 @@ func (k *key) learn(now time.Time, q Quota) {
 	switch {
 	case !reset.After(now):
 	case q.Remaining <= 0:
-		k.until = later(k.until, reset)
+		k.spent = later(k.spent, reset)
+	case k.spent.After(now) && reset.Sub(k.spent).Abs() <= sameWindow:
+		// An answer that was overtaken.
 	case k.reset.After(now) && reset.Sub(k.reset).Abs() <= sameWindow:
 		// Answers overtake each other, and do not know of calls under way. The reset time stays, lest a window
 		// that slides along seems to be the same for ever.
-		k.remaining = min(k.remaining, q.Remaining)
+		k.remaining, k.spent = min(k.remaining, q.Remaining), time.Time{}
+		k.unspread(now)
 	default:
-		k.remaining, k.reset = q.Remaining, reset
+		k.remaining, k.reset, k.spent = q.Remaining, reset, time.Time{}
 		k.unspread(now)
 	}
 }
@@ -293,7 +304,7 @@ func (k *key) idle(now time.Time) bool {
 		}
 	}
 	return k.underway == 0 && len(k.queue) == 0 &&
-		!k.tat.After(now) && !k.until.After(now) && !k.reset.After(now) && now.Sub(k.used) > idleFor
+		!k.tat.After(now) && !k.until.After(now) && !k.spent.After(now) && !k.reset.After(now) && now.Sub(k.used) > idleFor
 }
 
 // times is n times d, or forever if that is longer.

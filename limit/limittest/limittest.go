@@ -77,7 +77,7 @@ var cases = []testCase{
 	{"so many calls are under way at once and no more", "an API may bear few calls at once, however short", false, concurrent},
 	{"a call that has ended makes room once", "a call that is counted down twice lets one too many through", false, releaseOnce},
 	{"Retry-After holds up everybody under the key, and nobody else", "who calls on is blocked for longer by many APIs", false, retryAfter},
-	{"no calls remaining holds up until the reset", "the API would refuse them all", false, noneRemaining},
+	{"no calls remaining holds up until the reset, or until the API says otherwise", "the API would refuse them all, and may have been misunderstood", false, noneRemaining},
 	{"who asks after the API's time is over comes after those who waited for it", "newcomers would take what was promised, and come all at once", false, afterTheWait},
 	{"no more calls are granted than remain", "calls under way are not yet in what the API says", false, fewRemaining},
 	{"the settings seen last hold", "an edit must take effect without a restart", false, lastSettings},
@@ -87,6 +87,7 @@ var cases = []testCase{
 	{"no wait is longer than a day", "an API, or a typing error, must not stop a schedule for ever", false, atMostADay},
 	{"many that ask at once get no more than there is", "two workers must not take the same turn", false, atOnce},
 	{"nothing is granted to who has stopped", "a grant that nobody gives back is lost", false, ended},
+	{"those who left are not waited for, by a Limiter that can be told", "an execution that was cancelled must not hold up others for hours", false, left},
 	{"a place that nobody comes back for is given up", "cancelled holders must not hold up the others for good", true, givenUp},
 }
 
@@ -226,6 +227,14 @@ func noneRemaining(t *trial) {
 	assert.InDelta(t, time.Hour, t.waits("a", limit.Limit{Key: "k"}), float64(slack))
 	t.granted("b", free)
 
+	t.Learn("k", limit.Quota{Remaining: 5, Reset: time.Now().Add(time.Hour)})
+	t.waits("a", limit.Limit{Key: "k"}) // an answer that was overtaken
+	t.Learn("k", limit.Quota{Remaining: 5, Reset: time.Now().Add(time.Minute)})
+	t.granted("a", limit.Limit{Key: "k"})
+	t.Learn("k", limit.Quota{RetryAfter: time.Hour, Remaining: 0, Reset: time.Now().Add(2 * time.Hour)})
+	t.Learn("k", limit.Quota{Remaining: 5, Reset: time.Now().Add(time.Minute)})
+	assert.InDelta(t, time.Hour, t.waits("a", limit.Limit{Key: "k"}), float64(slack), "what is left was expected to lift no Retry-After")
+
 	t.Learn("past", limit.Quota{Remaining: 0, Reset: time.Now().Add(-time.Second)})
 	t.granted("c", limit.Limit{Key: "past"})
 }
@@ -336,6 +345,28 @@ func ended(t *trial) {
 	_, err := t.Take(ctx, "a", []limit.Limit{slow})
 	require.ErrorIs(t, err, context.Canceled)
 	t.granted("b", slow)
+}
+
+func left(t *trial) {
+	leaver, ok := t.Limiter.(limit.Leaver)
+	if !ok {
+		t.Skip("it is no limit.Leaver")
+	}
+	l := limit.Limit{Key: "k", Requests: 1, Per: time.Hour}
+	t.granted("first", l)
+	for i := range 5 {
+		t.waits(fmt.Sprint("gone", i), l)
+	}
+	for i := range 5 {
+		leaver.Leave(fmt.Sprint("gone", i))
+	}
+	leaver.Leave("nobody")
+	assert.InDelta(t, time.Hour, t.waits("next", l), float64(slack))
+
+	t.Learn("free", limit.Quota{RetryAfter: time.Hour})
+	t.waits("gone", free)
+	leaver.Leave("gone")
+	assert.InDelta(t, time.Hour, t.waits("next", free), float64(50*time.Millisecond))
 }
 
 func givenUp(t *trial) {
