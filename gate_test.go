@@ -1,6 +1,7 @@
 package callsheet_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -63,4 +64,61 @@ func TestLimits_CancelledExecutionsHoldUpNobody(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		assert.Equal(t, callsheet.StateSucceeded, execution(t, sched, next.ID).State)
 	})
+}
+
+// eagerLimiter answers slowly that the wait is short, again and again.
+type eagerLimiter struct{ asked int }
+
+func (l *eagerLimiter) Take(context.Context, string, []limit.Limit) (limit.Grant, error) {
+	l.asked++
+	time.Sleep(20 * time.Millisecond)
+	return limit.Grant{Wait: time.Nanosecond, Key: "k"}, nil
+}
+
+func (*eagerLimiter) Learn(string, limit.Quota) {}
+
+func TestLimits_ShortWaitsDoNotHoldAWorkerForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &eagerLimiter{}
+		sheet := limitedSheet(1, callsheet.Source{ID: "a"})
+		sched := runLimited(t, &gauge{}, sheet, callsheet.WithLimiter(l))
+		all := executesAll(t, sched, sheet)
+		time.Sleep(3 * time.Second)
+		e := execution(t, sched, all[0].ID)
+		require.NotEmpty(t, e.Attempts)
+		first := e.Attempts[0]
+		assert.Equal(t, callsheet.ReasonLimited, first.Waited)
+		assert.LessOrEqual(t, l.asked, 101, "30 ms for each time it is asked")
+	})
+}
+
+func TestLimits_AHostsWaitIsBounded(t *testing.T) {
+	for name, tc := range map[string]struct {
+		asked callsheet.WaitError
+		wait  time.Duration
+	}{
+		"none":           {callsheet.WaitError{Wait: -time.Hour, Reason: "anything"}, time.Second},
+		"longer than is": {callsheet.WaitError{Wait: 1000 * time.Hour}, limit.MaxWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := false
+				sched := newScheduler(t, func(context.Context, callsheet.Call) error {
+					if asked {
+						return nil
+					}
+					asked = true
+					return &tc.asked
+				})
+				define(t, sched, callsheet.Schedule{ID: "s", Type: callsheet.TypeManual})
+				start(t, sched)
+				e, err := sched.Execute(t.Context(), "s")
+				require.NoError(t, err)
+				time.Sleep(500 * time.Millisecond)
+				e = execution(t, sched, e.ID)
+				require.Equal(t, callsheet.ReasonLimited, e.Reason)
+				assert.WithinDuration(t, e.CreatedAt.Add(tc.wait), e.NotBefore, 400*time.Millisecond)
+			})
+		})
+	}
 }

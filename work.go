@@ -1,7 +1,6 @@
 package callsheet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,8 +160,9 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		inARow = 0
 	}
 	own, _ := errors.AsType[*WaitError](err)
-	if own != nil {
-		o.Waited = cmp.Or(own.Reason, ReasonLimited)
+	if own != nil && o.Class == ClassThrottled {
+		own = own.bounded()
+		o.Waited = own.Reason
 	}
 	switch {
 	case errors.Is(err, ErrStopping):
