@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/callsheet-go/callsheet/fetch"
@@ -15,12 +16,18 @@ import (
 const (
 	// longestInPlace is the longest wait that a worker sits out: to come again would cost more than it saves.
 	longestInPlace = time.Second
-	// mostInPlace is how long a worker sits out waits before one call, one after the other.
+	// leastInPlace is the shortest, lest a Limiter is asked without end.
+	leastInPlace = 10 * time.Millisecond
+	// mostInPlace is how long a worker sits out waits before one call, by the clock since the first.
 	mostInPlace = 2 * time.Second
+	// longestHint is how far away a reset is believed to be that an answer tells of which refuses nothing: APIs do not
+	// agree on its unit, and a Source that is well must not stand still for a day.
+	longestHint = time.Hour
 )
 
 // A WaitError says that a call was not made because it has to wait. The execution is pending until the wait is
-// over, to the microsecond, and no attempt is spent. A host's Pipeline may return one.
+// over, to the microsecond, and no attempt is spent. A host's Pipeline may return one: its Wait is a day at most, and a
+// second if it is not above zero; any other Reason is ReasonLimited.
 type WaitError struct {
 	Wait time.Duration
 	// Reason is ReasonLimited or ReasonCircuit. Only for the latter there is an end, MaxThrottled, and
@@ -40,6 +47,18 @@ func (e *WaitError) delay(random float64) time.Duration {
 		return e.Wait + time.Duration(jitter*random*float64(e.Wait))
 	}
 	return e.Wait
+}
+
+// bounded returns e as far as a host's is believed: a wait of a day at most, and a second where it has none.
+func (e WaitError) bounded() *WaitError {
+	if e.Wait <= 0 {
+		e.Wait = time.Second
+	}
+	e.Wait = min(e.Wait, limit.MaxWait)
+	if e.Reason != ReasonCircuit {
+		e.Reason = ReasonLimited
+	}
+	return &e
 }
 
 // A gate is what every call of the default Pipeline goes through.
@@ -65,7 +84,7 @@ func tellCircuit(log *slog.Logger, c limit.Circuit) {
 // limited makes a call by do when the Source's circuit and limits let it, and takes in what the answer says of them. If
 // the call has to wait longer than a worker sits out, it is not made, and the error is a [*WaitError].
 func (p *pipeline) limited(ctx context.Context, call Call, do func(context.Context) (*fetch.Response, error)) (*fetch.Response, error) {
-	var inPlace time.Duration
+	var inPlace time.Time // since when it is waited
 	done, err := p.gate.pass(ctx, call.Source, &inPlace)
 	if err != nil {
 		return nil, err
@@ -82,25 +101,25 @@ func (p *pipeline) limited(ctx context.Context, call Call, do func(context.Conte
 	if err != nil {
 		return nil, p.gate.learnFailure(call.Source.ID, err)
 	}
-	p.gate.learn(call.Source.ID, response.Header, 0)
+	p.gate.learn(call.Source.ID, response.Status, response.Header, 0)
 	return response, nil
 }
 
 // pass waits for the Source's circuit.
-func (g *gate) pass(ctx context.Context, src Source, inPlace *time.Duration) (done func(error), err error) {
+func (g *gate) pass(ctx context.Context, src Source, since *time.Time) (done func(error), err error) {
 	for {
 		done, wait := g.breakers.Allow(src.ID, src.Breaker)
 		if wait == 0 {
 			return done, nil
 		}
-		if err := sitOut(ctx, &WaitError{wait, ReasonCircuit, src.ID}, inPlace); err != nil {
+		if err := sitOut(ctx, &WaitError{wait, ReasonCircuit, src.ID}, since); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // take waits for the Source's limits.
-func (g *gate) take(ctx context.Context, call Call, inPlace *time.Duration) (limit.Grant, error) {
+func (g *gate) take(ctx context.Context, call Call, since *time.Time) (limit.Grant, error) {
 	limits := limitsOf(call.Source)
 	for {
 		grant, err := g.limiter.Take(ctx, call.Execution.ID, limits)
@@ -112,9 +131,17 @@ func (g *gate) take(ctx context.Context, call Call, inPlace *time.Duration) (lim
 		case grant.Wait <= 0:
 			return grant, nil
 		}
-		if err := sitOut(ctx, &WaitError{grant.Wait, ReasonLimited, grant.Key}, inPlace); err != nil {
+		if err := sitOut(ctx, &WaitError{grant.Wait, ReasonLimited, grant.Key}, since); err != nil {
 			return grant, err
 		}
+	}
+}
+
+// leave tells the limiter that an execution makes no more calls, if it waited for one.
+func (g *gate) leave(e Execution) {
+	waited := func(a Attempt) bool { return a.Waited == ReasonLimited }
+	if leaver, ok := g.limiter.(limit.Leaver); ok && e.State.Final() && slices.ContainsFunc(e.Attempts, waited) {
+		leaver.Leave(e.ID)
 	}
 }
 
@@ -140,15 +167,18 @@ func limitsOf(src Source) []limit.Limit {
 }
 
 // sitOut waits as long as w says, if that is worth it and the attempt has the time; otherwise it returns w.
-func sitOut(ctx context.Context, w *WaitError, inPlace *time.Duration) error {
-	if w.Wait > longestInPlace || *inPlace+w.Wait > mostInPlace {
+func sitOut(ctx context.Context, w *WaitError, since *time.Time) error {
+	if since.IsZero() {
+		*since = time.Now()
+	}
+	wait := max(w.Wait, leastInPlace)
+	if wait > longestInPlace || time.Since(*since)+wait > mostInPlace {
 		return w
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= w.Wait {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return w // the attempt would time out, and be spent
 	}
-	*inPlace += w.Wait
-	timer := time.NewTimer(w.Wait)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -172,8 +202,16 @@ func failing(err error) error {
 }
 
 // learn takes in what an answer's header says.
-func (g *gate) learn(source string, header http.Header, retryAfter time.Duration) (q limit.Quota, known bool) {
-	q, known = limit.ReadQuota(header, time.Now())
+func (g *gate) learn(source string, status int, header http.Header, retryAfter time.Duration) (q limit.Quota, known bool) {
+	at := time.Now()
+	q, known = limit.ReadQuota(header, at)
+	switch status {
+	case http.StatusTooManyRequests, http.StatusForbidden, http.StatusServiceUnavailable:
+	default:
+		if hint := at.Add(longestHint); q.Reset.After(hint) {
+			q.Reset = hint
+		}
+	}
 	q.RetryAfter = retryAfter
 	if known || retryAfter > 0 {
 		g.limiter.Learn(source, q)
@@ -191,7 +229,7 @@ func (g *gate) learnFailure(source string, err error) error {
 	if Classify(err) == ClassThrottled {
 		asked = e.RetryAfter
 	}
-	q, known := g.learn(source, e.Header, asked)
+	q, known := g.learn(source, e.Status, e.Header, asked)
 	if e.Status == http.StatusForbidden && known && q.Remaining == 0 {
 		return &ClassifiedError{ClassThrottled, err} // GitHub, among others: the credentials are right
 	}

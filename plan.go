@@ -100,6 +100,7 @@ func (s *scheduler) cancelled(ctx context.Context, e Execution) {
 	s.stopWork(e)
 	s.log.InfoContext(ctx, "execution cancel requested", attrs(e, slog.String(keyReason, e.Reason))...)
 	if e.State.Final() {
+		s.gate.leave(e)
 		s.observe(ctx, e)
 	}
 }

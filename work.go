@@ -1,7 +1,6 @@
 package callsheet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,8 +160,9 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		inARow = 0
 	}
 	own, _ := errors.AsType[*WaitError](err)
-	if own != nil {
-		o.Waited = cmp.Or(own.Reason, ReasonLimited)
+	if own != nil && o.Class == ClassThrottled {
+		own = own.bounded()
+		o.Waited = own.Reason
 	}
 	switch {
 	case errors.Is(err, ErrStopping):
@@ -282,6 +282,7 @@ func (n *node) recorded(ctx context.Context, call Call, o Outcome, finishes []Fi
 		n.log.WarnContext(ctx, "outcome refused", attrs(call.Execution, slog.Any(keyError, finish.Err))...)
 		return
 	}
+	n.gate.leave(finish.Execution)
 	n.tell(ctx, call, finish, o)
 	if e := finish.Execution; e.State == StatePending {
 		n.alarm.set(e.NotBefore)

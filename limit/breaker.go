@@ -17,7 +17,7 @@ import (
 type Breaker struct {
 	// Failures is after how many failures in a row the circuit opens. Zero means 10, -1 that it never does.
 	Failures int `json:"failures,omitzero"`
-	// Pause is how long it stays open before one call is let through to see. Zero means 30 seconds.
+	// Pause is how long it stays open before one call is let through to see, 1 second to 6 hours. Zero means 30 seconds.
 	Pause time.Duration `json:"pause,omitzero"`
 }
 
@@ -28,7 +28,9 @@ const (
 	NoBreaker       = -1 // Breaker.Failures of a circuit that never opens
 
 	maxFailures = 10_000
-	maxPause    = 24 * time.Hour
+	maxPause    = 6 * time.Hour
+	// maxProbeWait bounds the wait for a call that was let through to see.
+	maxProbeWait = 15 * time.Second
 )
 
 // Validate returns all faults of b at once, each a [*FaultError], joined; nil if there is none.
@@ -39,7 +41,7 @@ func (b Breaker) Validate() error {
 			fmt.Sprintf("must be 1 to %d, 0 (for the default of %d), or %d for none", maxFailures, DefaultFailures, NoBreaker)})
 	}
 	if b.Pause != 0 && (b.Pause < time.Second || b.Pause > maxPause) {
-		faults = append(faults, &FaultError{"pause", b.Pause.String(), fmt.Sprintf("must be 1s to 24h, or zero (for the default of %s)", DefaultPause)})
+		faults = append(faults, &FaultError{"pause", b.Pause.String(), fmt.Sprintf("must be 1s to 6h, or zero (for the default of %s)", DefaultPause)})
 	}
 	return errors.Join(faults...)
 }
@@ -127,7 +129,7 @@ func NewBreakers(changed func(Circuit)) *Breakers {
 // what became of it: nil if the API answered, [ErrUncounted] if the call tells nothing, any other error for a failure.
 // Otherwise the call may not be made, done does nothing, and wait is after what time to ask again.
 //
-// A circuit whose settings differ from those that it was asked with before begins anew, closed.
+// The latest settings hold. What was counted stays, and a circuit that is open stays so until its Until.
 func (b *Breakers) Allow(key string, settings Breaker) (done func(error), wait time.Duration) {
 	settings = settings.withDefaults()
 	if settings.Failures < 0 {
@@ -139,9 +141,12 @@ func (b *Breakers) Allow(key string, settings Breaker) (done func(error), wait t
 	b.forgetIdle(now)
 	c := b.circuit(key, settings)
 	c.used = now
+	if c.resting(now) {
+		return func(error) {}, c.Until.Sub(now)
+	}
 	report, err := c.breaker.Allow()
 	if err != nil {
-		return func(error) {}, c.wait(now)
+		return func(error) {}, min(max(c.settings.Pause/4, time.Second), maxProbeWait) // a call is under way that will tell
 	}
 	return func(result error) { b.done(c, report, result) }, 0
 }
@@ -159,7 +164,9 @@ func (b *Breakers) done(c *circuit, report func(error), result error) {
 		c.Failures++
 		c.LastError = result.Error()
 	}
-	report(result)
+	if !c.resting(time.Now()) {
+		report(result)
+	}
 	changes := c.changes
 	c.changes = nil
 	b.mu.Unlock()
@@ -170,16 +177,17 @@ func (b *Breakers) done(c *circuit, report func(error), result error) {
 	}
 }
 
-// circuit returns the circuit of key with these settings.
+// circuit returns the circuit of key, and puts settings in force.
 func (b *Breakers) circuit(key string, settings Breaker) *circuit {
-	if c := b.circuits[key]; c != nil && c.settings == settings {
+	if c := b.circuits[key]; c != nil {
+		c.settings = settings
 		return c
 	}
 	c := &circuit{Circuit: Circuit{Key: key, State: CircuitClosed}, settings: settings}
 	c.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
-		MaxRequests:   1, // in half-open
-		Timeout:       settings.Pause,
-		ReadyToTrip:   func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= uint32(settings.Failures) },
+		MaxRequests:   1,               // in half-open
+		Timeout:       time.Nanosecond, // it is not asked before Until, since its own timeout cannot be changed
+		ReadyToTrip:   func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= uint32(c.settings.Failures) },
 		IsExcluded:    func(err error) bool { return errors.Is(err, ErrUncounted) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { c.change(from, to) },
 	})
@@ -206,12 +214,9 @@ func (c *circuit) change(from, to gobreaker.State) {
 	}
 }
 
-// wait is how long to wait for a circuit that lets no call through now. It is longer than zero.
-func (c *circuit) wait(now time.Time) time.Duration {
-	if c.State == CircuitOpen {
-		return max(c.Until.Sub(now), 0) + time.Millisecond // the breaker lets one through after its time, not at it
-	}
-	return max(c.settings.Pause/4, time.Second) // a call is under way that will tell
+// resting reports whether the circuit is open, and its pause not over.
+func (c *circuit) resting(now time.Time) bool {
+	return c.State == CircuitOpen && now.Before(c.Until)
 }
 
 // States lists the circuits that are not closed, by key.
@@ -221,7 +226,10 @@ func (b *Breakers) States() []Circuit {
 	var all []Circuit
 	for _, key := range slices.Sorted(maps.Keys(b.circuits)) {
 		c := b.circuits[key]
-		if c.breaker.State(); c.State != CircuitClosed { // a pause may have ended unseen
+		if !c.resting(time.Now()) {
+			c.breaker.State() // a pause may have ended unseen
+		}
+		if c.State != CircuitClosed {
 			all = append(all, c.Circuit)
 		}
 	}

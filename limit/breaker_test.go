@@ -98,15 +98,61 @@ func TestBreakers_WhatBeganBeforeIsTooLate(t *testing.T) {
 	early, _ := b.Allow("api", settings)
 	calls(t, b, settings, 1, errDown)
 	early(nil)
+	require.Equal(t, limit.CircuitOpen, b.States()[0].State)
 	_, wait := b.Allow("api", settings)
 	assert.Positive(t, wait, "an old call must not close a circuit that has opened since")
 }
 
-func TestBreakers_EditedSettingsBeginAnew(t *testing.T) {
-	b := limit.NewBreakers(nil)
-	calls(t, b, limit.Breaker{Failures: 1}, 1, errDown)
-	calls(t, b, limit.Breaker{Failures: 2}, 1, errDown)
-	assert.Empty(t, b.States())
+func TestBreakers_EditedSettingsTakeEffectInPlace(t *testing.T) {
+	t.Run("what was counted stays", func(t *testing.T) {
+		b := limit.NewBreakers(nil)
+		calls(t, b, limit.Breaker{Failures: 5}, 2, errDown)
+		calls(t, b, limit.Breaker{Failures: 3}, 1, errDown)
+		require.Len(t, b.States(), 1)
+	})
+	t.Run("an open circuit stays open until its pause is over, and has the new one then", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := limit.NewBreakers(nil)
+			before, after := limit.Breaker{Failures: 1, Pause: time.Minute}, limit.Breaker{Failures: 2, Pause: time.Hour}
+			calls(t, b, before, 1, errDown)
+			time.Sleep(20 * time.Second)
+			_, wait := b.Allow("api", after)
+			require.Equal(t, 40*time.Second, wait)
+			time.Sleep(wait)
+			calls(t, b, after, 1, errDown)
+			_, wait = b.Allow("api", before)
+			require.Equal(t, time.Hour, wait)
+		})
+	})
+	t.Run("two settings in use at once open it", func(t *testing.T) {
+		b := limit.NewBreakers(nil)
+		let := 0
+		for i := range 1000 {
+			done, wait := b.Allow("api", limit.Breaker{Failures: 3 + i%2})
+			if wait == 0 {
+				let++
+			}
+			done(errDown)
+		}
+		assert.Equal(t, 3, let)
+	})
+}
+
+func TestBreakers_WhoMeetsTheProbeComesBackSoon(t *testing.T) {
+	for pause, want := range map[time.Duration]time.Duration{time.Second: time.Second, 20 * time.Second: 5 * time.Second, 4 * time.Hour: 15 * time.Second} {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := limit.NewBreakers(nil)
+				settings := limit.Breaker{Failures: 1, Pause: pause}
+				calls(t, b, settings, 1, errDown)
+				time.Sleep(pause)
+				_, wait := b.Allow("api", settings)
+				require.Zero(t, wait)
+				_, wait = b.Allow("api", settings)
+				assert.Equal(t, want, wait)
+			})
+		})
+	}
 }
 
 func TestBreakers_ForgetWhatNobodyAsksFor(t *testing.T) {

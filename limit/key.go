@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -16,6 +17,8 @@ const (
 	// sameWindow is how far two answers' reset times may lie apart that speak of the same window: they are
 	// whole seconds, counted from answers that took a while.
 	sameWindow = 2 * time.Second
+	// maxFormer bounds how many settings are remembered that were replaced.
+	maxFormer = 20
 	// How long calls take until that is known, at least, and at most.
 	usualCall, shortCall, longCall = time.Second, 10 * time.Millisecond, time.Minute
 	// forever bounds sums of intervals, so that none overflows.
@@ -28,10 +31,13 @@ const (
 // begun at an even pace. It moves when a call is granted and never when a place is kept, so that holders who come
 // late or not at all cannot break the limit, whatever was promised.
 type key struct {
-	limit Limit
+	limit   Limit
+	defined time.Time           // when its settings were given last
+	former  map[Limit]time.Time // settings that were replaced, each with its tat
 
 	tat       time.Time // the theoretical arrival time of the next call
-	until     time.Time // nobody calls before it: an API said so
+	until     time.Time // nobody calls before it: an API said so by Retry-After
+	spent     time.Time // nobody calls before it: an API said that no calls remain
 	remaining int       // calls that an API takes until reset
 	reset     time.Time
 	underway  int           // calls that were granted and not released
@@ -51,18 +57,41 @@ type place struct {
 	seq    uint64
 	due    time.Time // when the holder was told to ask again
 	parked bool
+	spread bool // nothing but an API's word makes it wait, and due is its turn after that
 }
 
 func newKey() *key { return &key{waiting: map[string]*place{}} }
 
-// set puts l's settings in force.
+// set puts l's settings in force, if it has any. Those that nobody has given for a while are no longer.
 func (k *key) set(l Limit, now time.Time) {
+	if l == (Limit{Key: l.Key}) {
+		if now.Sub(k.defined) <= max(idleFor, k.limit.Per) {
+			return
+		}
+	} else {
+		k.defined = now
+	}
 	if k.limit == l {
 		return
 	}
+	if k.limit.Requests > 0 {
+		if len(k.former) >= maxFormer {
+			maps.DeleteFunc(k.former, func(_ Limit, tat time.Time) bool { return !tat.After(now) })
+		}
+		if k.former == nil {
+			k.former = map[Limit]time.Time{}
+		}
+		if len(k.former) < maxFormer {
+			k.former[k.limit] = k.tat
+		}
+	}
 	k.limit = l
-	// What was counted at a slower pace must not hold up a faster one.
-	if gap := l.interval(); gap > 0 {
+	// What was counted at a slower pace must not hold up a faster one, nor be forgotten should the slower come back:
+	// holders whose settings differ ask in turn.
+	if tat, known := k.former[l]; known {
+		k.tat = tat
+		delete(k.former, l)
+	} else if gap := l.interval(); gap > 0 {
 		k.tat = earlier(k.tat, now.Add(times(gap, l.burst())))
 	}
 }
@@ -91,7 +120,7 @@ func (k *key) forget(p *place) {
 
 // next returns when a call can be granted, at the earliest, if ahead others are granted before it.
 func (k *key) next(now time.Time, ahead int) time.Time {
-	from := later(now, k.until)
+	from := later(now, later(k.until, k.spent))
 	at := from
 	gap := k.limit.interval()
 	if gap > 0 {
@@ -122,7 +151,10 @@ func (k *key) usual() time.Duration {
 func (k *key) ask(now time.Time, holder string) time.Time {
 	p := k.waiting[holder]
 	if p == nil {
-		return k.next(now, len(k.queue)-k.parked)
+		return later(k.next(now, len(k.queue)-k.parked), k.afterSpread(now))
+	}
+	if p.spread && p.due.After(now) {
+		return later(k.next(now, 0), p.due)
 	}
 	// Those before it who are late are not waited for. Those whose time is about to come are: what holder would
 	// take now is promised to them.
@@ -149,12 +181,24 @@ func (k *key) ask(now time.Time, holder string) time.Time {
 	return k.next(now, ahead)
 }
 
+// afterSpread is the turn after those that were given out beyond the end of what an API said: until the last of them has
+// come, nobody passes by.
+func (k *key) afterSpread(now time.Time) time.Time {
+	late := now.Add(-grace)
+	for _, p := range slices.Backward(k.queue) {
+		if p.spread && !p.due.Before(late) {
+			return p.due.Add(restart)
+		}
+	}
+	return time.Time{}
+}
+
 func (k *key) index(p *place) int {
 	return sort.Search(len(k.queue), func(i int) bool { return k.queue[i].seq >= p.seq })
 }
 
 // keep keeps holder's place, or gives it one, until due. It is parked if another key makes it wait.
-func (k *key) keep(holder string, due time.Time, parked bool) {
+func (k *key) keep(now time.Time, holder string, due time.Time, parked bool) {
 	p := k.waiting[holder]
 	if p == nil {
 		if parked {
@@ -171,21 +215,34 @@ func (k *key) keep(holder string, due time.Time, parked bool) {
 	if parked {
 		k.parked++
 	}
+	p.spread = !parked && k.limit.interval() == 0 && (p.spread && due.Equal(p.due) || k.told(now))
 	p.due, p.parked = due, parked
+}
+
+// told reports whether an API's word holds up calls that ask now.
+func (k *key) told(now time.Time) bool {
+	return k.until.After(now) || k.spent.After(now) || k.reset.After(now) && k.remaining <= len(k.queue)-k.parked
+}
+
+// leave gives up holder's place.
+func (k *key) leave(holder string) {
+	p := k.waiting[holder]
+	if p == nil {
+		return
+	}
+	i := k.index(p)
+	if i == 0 {
+		k.queue[0] = nil
+		k.queue = k.queue[1:] // the usual case, and cheap however many wait
+	} else {
+		k.queue = slices.Delete(k.queue, i, i+1)
+	}
+	k.forget(p)
 }
 
 // grant counts a call of holder's.
 func (k *key) grant(now time.Time, holder string) {
-	if p := k.waiting[holder]; p != nil {
-		i := k.index(p)
-		if i == 0 {
-			k.queue[0] = nil
-			k.queue = k.queue[1:] // the usual case, and cheap however many wait
-		} else {
-			k.queue = slices.Delete(k.queue, i, i+1)
-		}
-		k.forget(p)
-	}
+	k.leave(holder)
 	if gap := k.limit.interval(); gap > 0 {
 		k.tat = later(k.tat, now).Add(gap)
 	}
@@ -215,20 +272,39 @@ func (k *key) learn(now time.Time, q Quota) {
 	switch {
 	case !reset.After(now):
 	case q.Remaining <= 0:
-		k.until = later(k.until, reset)
+		k.spent = later(k.spent, reset)
+	case k.spent.After(now) && reset.Sub(k.spent).Abs() <= sameWindow:
+		// An answer that was overtaken.
 	case k.reset.After(now) && reset.Sub(k.reset).Abs() <= sameWindow:
 		// Answers overtake each other, and do not know of calls under way. The reset time stays, lest a window
 		// that slides along seems to be the same for ever.
-		k.remaining = min(k.remaining, q.Remaining)
+		k.remaining, k.spent = min(k.remaining, q.Remaining), time.Time{}
+		k.unspread(now)
 	default:
-		k.remaining, k.reset = q.Remaining, reset
+		k.remaining, k.reset, k.spent = q.Remaining, reset, time.Time{}
+		k.unspread(now)
+	}
+}
+
+// unspread lets those go early who waited for a word that holds no more.
+func (k *key) unspread(now time.Time) {
+	if k.until.After(now) {
+		return
+	}
+	for _, p := range k.queue {
+		p.spread = false
 	}
 }
 
 // idle reports whether nothing would be lost if the key were forgotten.
 func (k *key) idle(now time.Time) bool {
+	for _, tat := range k.former {
+		if tat.After(now) {
+			return false
+		}
+	}
 	return k.underway == 0 && len(k.queue) == 0 &&
-		!k.tat.After(now) && !k.until.After(now) && !k.reset.After(now) && now.Sub(k.used) > idleFor
+		!k.tat.After(now) && !k.until.After(now) && !k.spent.After(now) && !k.reset.After(now) && now.Sub(k.used) > idleFor
 }
 
 // times is n times d, or forever if that is longer.

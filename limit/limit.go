@@ -12,9 +12,11 @@ import (
 )
 
 // A Limit says how fast calls are made under a key, and how many at once. Holders that name the same Key
-// share it. Where their settings differ, the latest that the Limiter saw holds for all.
+// share it. Where their settings differ, the latest that the Limiter saw hold for all; a pace that was replaced and comes
+// back goes on where it was.
 //
-// A Limit with nothing but a Key limits nothing by itself; calls under it wait for what was learned.
+// A Limit with nothing but a Key changes no settings: calls under it count, and wait for what was learned and for the settings
+// that others give. Settings that nobody has given for ten minutes, or for their Per if that is longer, end.
 type Limit struct {
 	// Key names what is shared, at most 200 bytes. In a Source of callsheet empty means the Source's own.
 	Key string `json:"key,omitempty"`

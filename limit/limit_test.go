@@ -42,6 +42,7 @@ func TestBreaker_Validate(t *testing.T) {
 		{"none is right", limit.Breaker{Failures: limit.NoBreaker}, nil},
 		{"a number and a pause are right", limit.Breaker{Failures: 3, Pause: time.Second}, nil},
 		{"all faults are told at once", limit.Breaker{Failures: -2, Pause: time.Millisecond}, []string{"failures", "pause"}},
+		{"six hours are the longest pause", limit.Breaker{Pause: 6*time.Hour + 1}, []string{"pause"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) { assert.Equal(t, tc.fields, faultyFields(tc.breaker.Validate())) })
 	}

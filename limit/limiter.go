@@ -28,16 +28,25 @@ type Limiter interface {
 	// minute ([PlaceKept]). After that, the place is given up.
 	//
 	// holder names who calls, such as an execution; it must not ask twice at once. Each Limit must be valid and have a
-	// Key, each another. The settings seen last under a key are those that hold.
+	// Key, each another. The settings seen last under a key are those that hold; a Limit with nothing but a Key has none.
 	//
 	// An error means that the Limiter could not be asked, or that ctx has ended. Nothing is granted then.
 	Take(ctx context.Context, holder string, limits []Limit) (Grant, error)
 
 	// Learn tells what an API's answer said of key. Until then, and for [MaxWait] at most, nobody is granted
 	// what the API would refuse: nothing for RetryAfter, nothing until Reset if Remaining is zero, no more than Remaining calls
-	// until Reset otherwise. It forgets nothing that it learned earlier and that is stricter, but
-	// for a Remaining above zero, of which the latest is right. It never fails: what cannot be learned is lost.
+	// until Reset otherwise. It forgets nothing that it learned earlier and that is stricter, but that a Remaining above zero,
+	// of another window, is right from then on, whatever was said of what remains. RetryAfter
+	// holds on. It never fails: what cannot be learned is lost.
 	Learn(key string, q Quota)
+}
+
+// A Leaver is a Limiter that can be told that a holder will not ask again. Implementing it is optional: a place
+// that nobody comes back for is given up anyway, but late.
+type Leaver interface {
+	// Leave gives up holder's places under all keys. Those who ask from then on do not wait for them; who has a
+	// place keeps its time. It does nothing to calls that were granted, nor to a holder that has no place.
+	Leave(holder string)
 }
 
 // A Grant is a Limiter's answer.

@@ -11,7 +11,7 @@ import (
 // idleFor is how long a key is remembered that nobody asks for.
 const idleFor = 10 * time.Minute
 
-// Local is a [Limiter] within this process. What it counts and learned ends with the process. It keeps a few hundred bytes
+// Local is a [Limiter] and a [Leaver] within this process. What it counts and learned ends with the process. It keeps a few hundred bytes
 // for each key in use, and for each holder that waits; a key that nobody asked for in ten minutes is forgotten
 // unless something holds it up still.
 type Local struct {
@@ -49,7 +49,7 @@ func (l *Local) Take(ctx context.Context, holder string, limits []Limit) (Grant,
 	}
 	if slowest >= 0 {
 		for i, k := range keys {
-			k.keep(holder, at, i != slowest)
+			k.keep(now, holder, at, i != slowest)
 		}
 		return Grant{Wait: min(at.Sub(now), MaxWait), Key: limits[slowest].Key}, nil
 	}
@@ -97,6 +97,15 @@ func (l *Local) Learn(name string, q Quota) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.key(name, now).learn(now, q)
+}
+
+// Leave implements [Leaver].
+func (l *Local) Leave(holder string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.keys {
+		k.leave(holder)
+	}
 }
 
 // key returns the state of a key, which is used now.

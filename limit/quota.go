@@ -153,7 +153,7 @@ func count(text string) (float64, bool) {
 		text = text[:end]
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	return n, err == nil && n >= 0 // which NaN is not
+	return n, err == nil && n >= 0 && !math.IsInf(n, 0) // which NaN is not
 }
 
 // The sizes by which a reset tells what it is.
@@ -170,7 +170,7 @@ func resetIn(text string, h http.Header, now time.Time) time.Duration {
 		return dateIn(text, h, now)
 	}
 	switch {
-	case !(n > 0): // NaN as well
+	case !(n > 0), math.IsInf(n, 0): // NaN as well
 		return 0
 	case n < leastEpoch:
 		return seconds(n)

@@ -51,6 +51,8 @@ func TestReadQuota(t *testing.T) {
 		{"without a reset, nothing", []string{"X-RateLimit-Remaining", "0"}, nothing},
 		{"negative numbers say nothing", []string{"X-RateLimit-Remaining", "-1", "X-RateLimit-Reset", "-1", "RateLimit", `"a";r=-1;t=-1`}, nothing},
 		{"no numbers say nothing", []string{"X-RateLimit-Remaining", "NaN", "X-RateLimit-Reset", "soon"}, nothing},
+		{"a reset that never comes says nothing", []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "Inf"}, nothing},
+		{"no end of calls says nothing", []string{"X-RateLimit-Remaining", "Inf", "X-RateLimit-Reset", "60"}, nothing},
 		{"no headers say nothing", nil, nothing},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

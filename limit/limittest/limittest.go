@@ -77,12 +77,17 @@ var cases = []testCase{
 	{"so many calls are under way at once and no more", "an API may bear few calls at once, however short", false, concurrent},
 	{"a call that has ended makes room once", "a call that is counted down twice lets one too many through", false, releaseOnce},
 	{"Retry-After holds up everybody under the key, and nobody else", "who calls on is blocked for longer by many APIs", false, retryAfter},
-	{"no calls remaining holds up until the reset", "the API would refuse them all", false, noneRemaining},
+	{"no calls remaining holds up until the reset, or until the API says otherwise", "the API would refuse them all, and may have been misunderstood", false, noneRemaining},
+	{"who asks after the API's time is over comes after those who waited for it", "newcomers would take what was promised, and come all at once", false, afterTheWait},
 	{"no more calls are granted than remain", "calls under way are not yet in what the API says", false, fewRemaining},
 	{"the settings seen last hold", "an edit must take effect without a restart", false, lastSettings},
+	{"a limit with nothing but a key has the settings of the others", "who shares a key without a limit of its own must not lift that of the others", false, keyOnly},
+	{"a faster holder does not free a slower one", "sources that share a key may be set differently, and each is asked in turn", false, slowStaysSlow},
+	{"settings that nobody gives any more end", "a limit that was taken away must not hold for ever", true, settingsEnd},
 	{"no wait is longer than a day", "an API, or a typing error, must not stop a schedule for ever", false, atMostADay},
 	{"many that ask at once get no more than there is", "two workers must not take the same turn", false, atOnce},
 	{"nothing is granted to who has stopped", "a grant that nobody gives back is lost", false, ended},
+	{"those who left are not waited for, by a Limiter that can be told", "an execution that was cancelled must not hold up others for hours", false, left},
 	{"a place that nobody comes back for is given up", "cancelled holders must not hold up the others for good", true, givenUp},
 }
 
@@ -222,8 +227,36 @@ func noneRemaining(t *trial) {
 	assert.InDelta(t, time.Hour, t.waits("a", limit.Limit{Key: "k"}), float64(slack))
 	t.granted("b", free)
 
+	t.Learn("k", limit.Quota{Remaining: 5, Reset: time.Now().Add(time.Hour)})
+	t.waits("a", limit.Limit{Key: "k"}) // an answer that was overtaken
+	t.Learn("k", limit.Quota{Remaining: 5, Reset: time.Now().Add(time.Minute)})
+	t.granted("a", limit.Limit{Key: "k"})
+	t.Learn("k", limit.Quota{RetryAfter: time.Hour, Remaining: 0, Reset: time.Now().Add(2 * time.Hour)})
+	t.Learn("k", limit.Quota{Remaining: 5, Reset: time.Now().Add(time.Minute)})
+	assert.InDelta(t, time.Hour, t.waits("a", limit.Limit{Key: "k"}), float64(slack), "what is left was expected to lift no Retry-After")
+
 	t.Learn("past", limit.Quota{Remaining: 0, Reset: time.Now().Add(-time.Second)})
 	t.granted("c", limit.Limit{Key: "past"})
+}
+
+func afterTheWait(t *trial) {
+	l := limit.Limit{Key: "k"}
+	t.Learn("k", limit.Quota{RetryAfter: 300 * time.Millisecond})
+	began := time.Now()
+	var dues []time.Time
+	for i := range 4 {
+		dues = append(dues, time.Now().Add(t.waits(fmt.Sprint("holder", i), l)))
+	}
+	time.Sleep(time.Until(dues[0]) + time.Millisecond)
+	for i := range 3 {
+		due := time.Now().Add(t.waits(fmt.Sprint("newcomer", i), l))
+		assert.Greater(t, due.Sub(began), dues[3].Sub(began), "newcomer %d was expected to come after the last who waited", i)
+	}
+	assert.Positive(t, t.waits("holder3", l), "who asks early was expected to be told what is left of its wait")
+	for i, due := range dues {
+		time.Sleep(time.Until(due))
+		t.granted(fmt.Sprint("holder", i), l)
+	}
 }
 
 func fewRemaining(t *trial) {
@@ -248,6 +281,36 @@ func lastSettings(t *trial) {
 	l = limit.Limit{Key: "k", Requests: 1, Per: time.Millisecond, Burst: 1}
 	g := t.takes("b", l)
 	assert.LessOrEqual(t, g.Wait, slack, "the slower limit was expected to be gone")
+}
+
+func keyOnly(t *trial) {
+	only := limit.Limit{Key: slow.Key}
+	t.granted("a", slow)
+	assert.InDelta(t, time.Hour, t.waits("b", only), float64(slack))
+	assert.Greater(t, t.waits("c", slow), time.Hour+slack, "b was expected to be before c")
+
+	t.granted("d", limit.Limit{Key: "other"})
+	two := limit.Limit{Key: "other", Concurrent: 2}
+	t.granted("e", two)
+	t.waits("f", two)
+}
+
+func slowStaysSlow(t *trial) {
+	t.granted("slow", slow)
+	for _, l := range []limit.Limit{{Key: slow.Key, Requests: 1000, Per: time.Second, Burst: 100}, {Key: slow.Key, Concurrent: 100}} {
+		assert.LessOrEqual(t, t.takes("fast", l).Wait, slack)
+		assert.Greater(t, t.waits("slow", slow), time.Hour-slack)
+	}
+}
+
+func settingsEnd(t *trial) {
+	l := limit.Limit{Key: "k", Concurrent: 1}
+	t.granted("a", l)
+	for range 11 {
+		t.waits("b", limit.Limit{Key: "k"})
+		time.Sleep(time.Minute)
+	}
+	t.granted("b", limit.Limit{Key: "k"})
 }
 
 func atMostADay(t *trial) {
@@ -282,6 +345,28 @@ func ended(t *trial) {
 	_, err := t.Take(ctx, "a", []limit.Limit{slow})
 	require.ErrorIs(t, err, context.Canceled)
 	t.granted("b", slow)
+}
+
+func left(t *trial) {
+	leaver, ok := t.Limiter.(limit.Leaver)
+	if !ok {
+		t.Skip("it is no limit.Leaver")
+	}
+	l := limit.Limit{Key: "k", Requests: 1, Per: time.Hour}
+	t.granted("first", l)
+	for i := range 5 {
+		t.waits(fmt.Sprint("gone", i), l)
+	}
+	for i := range 5 {
+		leaver.Leave(fmt.Sprint("gone", i))
+	}
+	leaver.Leave("nobody")
+	assert.InDelta(t, time.Hour, t.waits("next", l), float64(slack))
+
+	t.Learn("free", limit.Quota{RetryAfter: time.Hour})
+	t.waits("gone", free)
+	leaver.Leave("gone")
+	assert.InDelta(t, time.Hour, t.waits("next", free), float64(50*time.Millisecond))
 }
 
 func givenUp(t *trial) {

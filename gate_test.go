@@ -1,0 +1,124 @@
+package callsheet_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/callsheet-go/callsheet"
+	"github.com/callsheet-go/callsheet/limit"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestLimits_AFarResetStopsAWellSourceForAnHourAtMost(t *testing.T) {
+	// Milliseconds from now, which read as seconds are 41 days.
+	far := http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"3600000"}}
+	for _, tc := range []struct {
+		name   string
+		status int
+		wait   time.Duration
+	}{
+		{"told by an answer as it should be", 200, time.Hour},
+		{"told by one that is not found", 404, time.Hour},
+		{"told by one that refuses the call", 429, 24 * time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &gauge{answer: func(n int, r *http.Request) *http.Response {
+					if n == 1 {
+						return response(r, tc.status, "[]", far.Clone())
+					}
+					return response(r, 200, "[]", nil)
+				}}
+				sheet := limitedSheet(2, callsheet.Source{ID: "a"})
+				sched := runLimited(t, api, sheet)
+				_, err := sched.Execute(t.Context(), "s0")
+				require.NoError(t, err)
+				time.Sleep(time.Second)
+				e, err := sched.Execute(t.Context(), "s1")
+				require.NoError(t, err)
+				time.Sleep(time.Second)
+				e = execution(t, sched, e.ID)
+				require.Equal(t, callsheet.ReasonLimited, e.Reason)
+				assert.WithinDuration(t, e.CreatedAt.Add(tc.wait), e.NotBefore, 2*time.Second)
+			})
+		})
+	}
+}
+
+func TestLimits_CancelledExecutionsHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sheet := limitedSheet(30, callsheet.Source{ID: "a", Limits: []limit.Limit{{Requests: 1, Per: time.Minute}}})
+		sched := runLimited(t, &gauge{}, sheet)
+		all := executesAll(t, sched, sheet)
+		time.Sleep(time.Second)
+		for _, e := range all {
+			_, err := sched.Cancel(t.Context(), e.ID, "")
+			require.NoError(t, err)
+		}
+		next, err := sched.Execute(t.Context(), "s0")
+		require.NoError(t, err)
+		time.Sleep(61 * time.Second)
+		assert.Equal(t, callsheet.StateSucceeded, execution(t, sched, next.ID).State)
+	})
+}
+
+// eagerLimiter answers slowly that the wait is short, again and again.
+type eagerLimiter struct{ asked int }
+
+func (l *eagerLimiter) Take(context.Context, string, []limit.Limit) (limit.Grant, error) {
+	l.asked++
+	time.Sleep(20 * time.Millisecond)
+	return limit.Grant{Wait: time.Nanosecond, Key: "k"}, nil
+}
+
+func (*eagerLimiter) Learn(string, limit.Quota) {}
+
+func TestLimits_ShortWaitsDoNotHoldAWorkerForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &eagerLimiter{}
+		sheet := limitedSheet(1, callsheet.Source{ID: "a"})
+		sched := runLimited(t, &gauge{}, sheet, callsheet.WithLimiter(l))
+		all := executesAll(t, sched, sheet)
+		time.Sleep(3 * time.Second)
+		e := execution(t, sched, all[0].ID)
+		require.NotEmpty(t, e.Attempts)
+		first := e.Attempts[0]
+		assert.Equal(t, callsheet.ReasonLimited, first.Waited)
+		assert.LessOrEqual(t, l.asked, 101, "30 ms for each time it is asked")
+	})
+}
+
+func TestLimits_AHostsWaitIsBounded(t *testing.T) {
+	for name, tc := range map[string]struct {
+		asked callsheet.WaitError
+		wait  time.Duration
+	}{
+		"none":           {callsheet.WaitError{Wait: -time.Hour, Reason: "anything"}, time.Second},
+		"longer than is": {callsheet.WaitError{Wait: 1000 * time.Hour}, limit.MaxWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := false
+				sched := newScheduler(t, func(context.Context, callsheet.Call) error {
+					if asked {
+						return nil
+					}
+					asked = true
+					return &tc.asked
+				})
+				define(t, sched, callsheet.Schedule{ID: "s", Type: callsheet.TypeManual})
+				start(t, sched)
+				e, err := sched.Execute(t.Context(), "s")
+				require.NoError(t, err)
+				time.Sleep(500 * time.Millisecond)
+				e = execution(t, sched, e.ID)
+				require.Equal(t, callsheet.ReasonLimited, e.Reason)
+				assert.WithinDuration(t, e.CreatedAt.Add(tc.wait), e.NotBefore, 400*time.Millisecond)
+			})
+		})
+	}
+}
