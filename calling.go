@@ -101,7 +101,9 @@ func (p *pipeline) limited(ctx context.Context, call Call, do func(context.Conte
 	if err != nil {
 		return nil, p.gate.learnFailure(call.Source.ID, err)
 	}
-	p.gate.learn(call.Source.ID, response.Status, response.Header, 0)
+	if !response.LeftOrigin { // another's quota is not the Source's
+		p.gate.learn(call.Source.ID, response.Status, response.Header, 0)
+	}
 	return response, nil
 }
 
@@ -189,12 +191,15 @@ func sitOut(ctx context.Context, w *WaitError, since *time.Time) error {
 }
 
 // failing returns what a circuit is told of a call: err if the API failed, nil if it answered as it should, and that
-// the call does not count where it says nothing of the API: it refused, asked to wait, or was not to answer any more.
+// the call does not count where it says nothing of the API: another answered, or nobody was to answer any more.
 func failing(err error) error {
 	if err == nil {
 		return nil
 	}
 	e, ok := asFetchError(err)
+	if ok && e.Kind == fetch.KindStatus && e.Status >= 400 && e.Status < 500 && !e.LeftOrigin && Classify(err) != ClassTransient {
+		return nil // it is well: what it says is that the call is wrong, or comes too often
+	}
 	if !ok || e.Kind == fetch.KindCancelled || Classify(err) != ClassTransient {
 		return limit.ErrUncounted
 	}

@@ -137,6 +137,8 @@ func (c *conversation) answered(answer *http.Response, body []byte) *Response {
 		URL:     c.shownURL(),
 		Elapsed: time.Since(c.started),
 
+		LeftOrigin: c.left,
+
 		scrub: c.scrub,
 	}
 }

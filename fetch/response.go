@@ -20,6 +20,8 @@ type Response struct {
 	URL     string        // where the answer came from, after redirects, query values masked
 	Elapsed time.Duration // from the call of Do to the end of the body
 
+	LeftOrigin bool // a redirect led to another origin, and this is its answer
+
 	scrub scrubber
 }
 
