@@ -3,6 +3,7 @@ package callsheet_test
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,10 +68,10 @@ func TestLimits_CancelledExecutionsHoldUpNobody(t *testing.T) {
 }
 
 // eagerLimiter answers slowly that the wait is short, again and again.
-type eagerLimiter struct{ asked int }
+type eagerLimiter struct{ asked atomic.Int64 }
 
 func (l *eagerLimiter) Take(context.Context, string, []limit.Limit) (limit.Grant, error) {
-	l.asked++
+	l.asked.Add(1)
 	time.Sleep(20 * time.Millisecond)
 	return limit.Grant{Wait: time.Nanosecond, Key: "k"}, nil
 }
@@ -88,7 +89,7 @@ func TestLimits_ShortWaitsDoNotHoldAWorkerForLong(t *testing.T) {
 		require.NotEmpty(t, e.Attempts)
 		first := e.Attempts[0]
 		assert.Equal(t, callsheet.ReasonLimited, first.Waited)
-		assert.LessOrEqual(t, l.asked, 101, "30 ms for each time it is asked")
+		assert.LessOrEqual(t, l.asked.Load(), int64(101), "30 ms for each time it is asked")
 	})
 }
 

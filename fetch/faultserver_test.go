@@ -4,7 +4,6 @@ package fetch_test
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -129,13 +128,11 @@ func serveThrough(t testing.TB, toxic string, handler http.HandlerFunc) string {
 func serveNames(t testing.TB, answer func(nth int) net.IP) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	usual := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
+	address := conn.LocalAddr().String()
+	nameServer.Store(&address)
 	done := make(chan struct{})
 	t.Cleanup(func() {
-		net.DefaultResolver = usual
+		nameServer.Store(nil)
 		_ = conn.Close()
 		<-done
 	})

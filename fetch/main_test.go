@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +20,17 @@ import (
 	"github.com/callsheet-go/callsheet/fetch"
 )
 
+// nameServer is the address of the name server that a test has; nil: the usual ones are asked.
+var nameServer atomic.Pointer[string]
+
 func TestMain(m *testing.M) {
+	// Once for all tests: a look-up may go on when its test is over.
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if test := nameServer.Load(); test != nil {
+			network, address = "udp", *test
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
 	// A proxy that is stopped while it holds something back does not always let go of it.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
