@@ -191,13 +191,14 @@ func ExampleController_backfill() {
 	api := exampleAPI()
 	defer api.Close()
 	ctx, stop := context.WithCancel(context.Background())
-	left := 3
+	var left atomic.Int32 // observers are called from many goroutines
+	left.Store(3)
 	sched, _ := callsheet.New(memory.New(),
 		callsheet.WithAllowedNetworks("127.0.0.0/8"), // where the API of the example listens
 		callsheet.WithDestination("memory", destmemory.New()),
 		callsheet.WithObserver(func(_ context.Context, e callsheet.Execution) {
 			fmt.Println(e.ScheduledAt.Format(time.DateOnly), e.Trigger, e.State)
-			if left--; left == 0 {
+			if left.Add(-1) == 0 {
 				stop()
 			}
 		}))
@@ -208,7 +209,7 @@ func ExampleController_backfill() {
 		fmt.Println(report.Planned, "planned,", report.Left, "left,", err)
 	}
 	_ = sched.Run(ctx)
-	// Output:
+	// Unordered output:
 	// 3 planned, 0 left, <nil>
 	// 0 planned, 3 left, <nil>
 	// 2026-01-01 backfill succeeded
