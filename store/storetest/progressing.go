@@ -23,7 +23,7 @@ func someProgress() *callsheet.Progress {
 	return &callsheet.Progress{
 		Pages: 3, Next: callsheet.PageState{Number: 4, Offset: 300, Token: "a\"b", URL: "https://api.example.com/x?page=4"},
 		Records: 300, Rejected: 2, Bytes: 12345, Seen: []string{"one", "two"},
-		Since:  callsheet.CursorState{Value: "2026-01-01T00:00:00Z", Version: 7, MovedAt: ago(time.Hour), Execution: "before"},
+		Since:  callsheet.CursorState{Value: "2026-01-01T00:00:00Z", Version: 7, MovedAt: time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC), Execution: "before"},
 		Cursor: "2026-02-01T00:00:00Z", Validators: &callsheet.Validators{Key: "k", ETag: `W/"1"`, LastModified: "then", Hash: "h"},
 	}
 }
