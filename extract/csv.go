@@ -18,15 +18,18 @@ type csvReader struct {
 }
 
 func newCSVReader(m Mapping, s source) *csvReader {
-	r := &csvReader{source: s, delimiter: []byte(m.CSV.Delimiter), CSV: m.CSV}
+	return &csvReader{source: s, delimiter: delimiterOf(m), CSV: m.CSV}
+}
+
+func delimiterOf(m Mapping) []byte {
 	switch {
 	case m.CSV.Delimiter != "":
+		return []byte(m.CSV.Delimiter)
 	case m.Format == FormatTSV:
-		r.delimiter = []byte{'\t'}
+		return []byte{'\t'}
 	default:
-		r.delimiter = []byte{','}
+		return []byte{','}
 	}
-	return r
 }
 
 // read implements reader. A row with more or fewer cells than there are columns is a record that fails.

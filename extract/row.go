@@ -204,7 +204,7 @@ func (r textReader) read(e *evaluation, yield func(any, error) error) error {
 			return err
 		}
 	}
-	if written && !matched {
+	if written && !matched && !e.answer.Part {
 		return &Error{Record: -1, Path: r.pattern.String(), Sample: shorten(appendString(nil, shorten(cellText(text)))), Err: ErrNotFound}
 	}
 	return nil
@@ -229,30 +229,44 @@ var errValues = fmt.Errorf("more than %d values in the answer: %w", maxValues, E
 // content type, else as it is, when known is false. Bytes that are no UTF-8 are replaced where a cell is
 // taken.
 func decodeText(answer Answer) (text []byte, known bool, err error) {
-	body := answer.Body
-	if rest, found := bytes.CutPrefix(body, []byte("\uFEFF")); found {
-		return rest, true, nil
-	}
-	if bytes.HasPrefix(body, []byte{0xFE, 0xFF}) || bytes.HasPrefix(body, []byte{0xFF, 0xFE}) {
-		text, err = transcode(body, unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM))
-		return text, true, err
-	}
-	_, parameters, err := mime.ParseMediaType(answer.ContentType)
-	if err != nil || parameters["charset"] == "" {
-		return body, false, nil
-	}
-	charset, err := findCharset(parameters["charset"])
+	how, err := textOf(answer.Body, answer.ContentType)
 	if err != nil {
 		return nil, false, err
 	}
-	text, err = transcode(body, charset)
-	return text, true, err
+	text, err = transcode(answer.Body[how.mark:], how.charset)
+	return text, how.known, err
+}
+
+// encodedText is how a text is written.
+type encodedText struct {
+	mark    int               // bytes before it
+	charset encoding.Encoding // nil: UTF-8
+	known   bool              // somebody says so
+}
+
+// textOf finds out how a text is written that begins with head.
+func textOf(head []byte, contentType string) (encodedText, error) {
+	if n := markLength(head); n > 0 {
+		return encodedText{mark: n, known: true}, nil
+	}
+	if bytes.HasPrefix(head, []byte{0xFE, 0xFF}) || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) {
+		return encodedText{charset: unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM), known: true}, nil
+	}
+	_, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil || parameters["charset"] == "" {
+		return encodedText{}, nil
+	}
+	charset, err := findCharset(parameters["charset"])
+	if charset == unicode.UTF8 {
+		charset = nil
+	}
+	return encodedText{charset: charset, known: true}, err
 }
 
 // markLength is how many bytes of an answer stand before the text that decodeText gives.
 func markLength(body []byte) int {
-	if bytes.HasPrefix(body, []byte("\uFEFF")) {
-		return len("\uFEFF")
+	if bytes.HasPrefix(body, []byte(utf8Mark)) {
+		return len(utf8Mark)
 	}
 	return 0
 }
@@ -266,7 +280,7 @@ func findCharset(name string) (encoding.Encoding, error) {
 }
 
 func transcode(text []byte, charset encoding.Encoding) ([]byte, error) {
-	if charset == unicode.UTF8 {
+	if charset == nil {
 		return text, nil
 	}
 	decoded, _, err := transform.Bytes(charset.NewDecoder(), text)
