@@ -191,7 +191,7 @@ func sitOut(ctx context.Context, w *WaitError, since *time.Time) error {
 }
 
 // failing returns what a circuit is told of a call: err if the API failed, nil if it answered as it should, and that
-// the call does not count where it says nothing of the API: another answered, or nobody was to answer any more.
+// the call does not count where it says nothing of the API: another answered, nobody was to answer any more, or the answer found no room here.
 func failing(err error) error {
 	if err == nil {
 		return nil
@@ -200,7 +200,7 @@ func failing(err error) error {
 	if ok && e.Kind == fetch.KindStatus && e.Status >= 400 && e.Status < 500 && !e.LeftOrigin && Classify(err) != ClassTransient {
 		return nil // it is well: what it says is that the call is wrong, or comes too often
 	}
-	if !ok || e.Kind == fetch.KindCancelled || Classify(err) != ClassTransient {
+	if !ok || e.Kind == fetch.KindCancelled || e.Kind == fetch.KindSpool || Classify(err) != ClassTransient {
 		return limit.ErrUncounted
 	}
 	return err

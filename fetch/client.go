@@ -110,7 +110,7 @@ func (c *Client) exchange(conv *conversation) (*Response, error) {
 		return nil, conv.broken(err)
 	}
 	if unchanged(answer) {
-		return conv.answered(answer, nil), nil
+		return conv.answered(answer), nil
 	}
 	if r.IdleTimeout < r.Timeout {
 		answer.Body = newIdleBody(answer.Body, r.IdleTimeout, conv.stop)
@@ -122,18 +122,19 @@ func (c *Client) exchange(conv *conversation) (*Response, error) {
 	if packed != nil {
 		return nil, conv.broken(packed)
 	}
-	body, err := readAnswer(answer, r)
+	body, spool, err := conv.readAnswer(answer)
 	if err != nil {
 		return nil, conv.broken(err)
 	}
-	return conv.answered(answer, body), nil
+	response := conv.answered(answer)
+	response.Body, response.Spool = body, spool
+	return response, nil
 }
 
-func (c *conversation) answered(answer *http.Response, body []byte) *Response {
+func (c *conversation) answered(answer *http.Response) *Response {
 	return &Response{
 		Status:  answer.StatusCode,
 		Header:  c.hideHeader(answer.Header),
-		Body:    c.hide(body),
 		URL:     c.shownURL(),
 		Elapsed: time.Since(c.started),
 

@@ -29,6 +29,7 @@ const (
 	KindRedirect  Kind = "redirect"  // a redirect that is not followed
 	KindProtocol  Kind = "protocol"  // a broken answer: cut, reset, malformed, in an unknown encoding
 	KindHeaders   Kind = "headers"   // the answer's headers are longer than Request.MaxHeaderBytes, or over HTTP/2 cannot be unpacked
+	KindSpool     Kind = "spool"     // the temporary file for a long body cannot be written
 	KindToken     Kind = "token"     // an answer of AuthOAuth2's token endpoint that holds no token
 )
 
@@ -232,6 +233,8 @@ func kindOf(err error) Kind {
 		return KindTooLarge
 	case is[*headersError](err), isHeaders(err):
 		return KindHeaders
+	case is[spoolError](err):
+		return KindSpool
 	case is[*net.DNSError](err):
 		return KindDNS
 	case isTLS(err):

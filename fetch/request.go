@@ -60,6 +60,7 @@ type Request struct {
 	Timeout        time.Duration // of the whole conversation, body included; 0 is DefaultTimeout
 	IdleTimeout    time.Duration // for which the body may pause; 0 is DefaultIdleTimeout; at most Timeout
 	MaxBodyBytes   int64         // of the answer, decompressed; 0 is DefaultMaxBodyBytes
+	SpoolAbove     int64         // a body of more bytes goes to a temporary file, see Response.Spool; 0: none does
 	MaxHeaderBytes int64         // of the answer, as HTTP/1 writes them; 0 is DefaultMaxHeaderBytes, which is the most
 }
 

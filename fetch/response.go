@@ -16,7 +16,8 @@ import (
 type Response struct {
 	Status  int
 	Header  http.Header
-	Body    []byte        // decompressed; empty with 304
+	Body    []byte        // decompressed; empty with 304, and with a Spool
+	Spool   *Spool        // the body where it is longer than Request.SpoolAbove, else nil; whoever has the Response closes it
 	URL     string        // where the answer came from, after redirects, query values masked
 	Elapsed time.Duration // from the call of Do to the end of the body
 
@@ -52,27 +53,45 @@ func unchanged(answer *http.Response) bool {
 		(asked.Header.Get("If-None-Match") != "" || asked.Header.Get("If-Modified-Since") != "")
 }
 
-// readAnswer returns the whole body of a 2xx answer to r.
-func readAnswer(answer *http.Response, r Request) ([]byte, error) {
+// readAnswer returns the whole body of a 2xx answer, or what is spooled of it.
+func (c *conversation) readAnswer(answer *http.Response) ([]byte, *Spool, error) {
+	r := c.request
 	if answer.Request.Method == http.MethodHead {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if answer.StatusCode == http.StatusPartialContent && answer.Request.Header.Get("Range") == "" {
-		return nil, errors.New("the answer is partial (206), which was not asked for")
+		return nil, nil, errors.New("the answer is partial (206), which was not asked for")
 	}
 	if answer.ContentLength > r.MaxBodyBytes {
-		return nil, &tooLargeError{r.MaxBodyBytes}
+		return nil, nil, &tooLargeError{r.MaxBodyBytes}
 	}
+	inMemory := r.MaxBodyBytes
+	if r.SpoolAbove > 0 {
+		inMemory = min(inMemory, r.SpoolAbove)
+	}
+	body, err := readBody(answer, inMemory)
+	if inMemory < r.MaxBodyBytes && is[*tooLargeError](err) && int64(len(body)) > inMemory {
+		spool, err := c.spool(body, answer)
+		return nil, spool, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.hide(body), nil, nil
+}
+
+// readBody returns the body, or with a [*tooLargeError] its first limit+1 bytes.
+func readBody(answer *http.Response, limit int64) ([]byte, error) {
 	if answer.ContentLength >= 0 {
 		// One byte more leaves room to meet the end without growing.
 		buffer := make([]byte, 0, min(answer.ContentLength, believedLength)+1)
-		return readAll(answer.Body, buffer, r.MaxBodyBytes)
+		return readAll(answer.Body, buffer, limit)
 	}
 
 	buffer := pooled.Get().(*[pooledLength]byte)
 	defer pooled.Put(buffer)
-	body, err := readAll(answer.Body, buffer[:0], r.MaxBodyBytes)
-	if err == nil && len(body) <= pooledLength {
+	body, err := readAll(answer.Body, buffer[:0], limit)
+	if len(body) <= pooledLength {
 		body = bytes.Clone(body)
 	}
 	return body, err
@@ -92,7 +111,7 @@ func readAll(from io.Reader, buffer []byte, limit int64) ([]byte, error) {
 		buffer = buffer[:len(buffer)+n]
 		switch {
 		case int64(len(buffer)) > limit:
-			return nil, &tooLargeError{limit}
+			return buffer, &tooLargeError{limit}
 		case err == io.EOF:
 			return buffer, nil
 		case err != nil:

@@ -68,6 +68,9 @@ func (r Request) check() (Request, *url.URL, error) {
 	if r.MaxBodyBytes < 0 {
 		faults = append(faults, &FaultError{"max_body_bytes", strconv.FormatInt(r.MaxBodyBytes, 10), "must not be negative"})
 	}
+	if r.SpoolAbove < 0 {
+		faults = append(faults, &FaultError{"spool_above", strconv.FormatInt(r.SpoolAbove, 10), "must not be negative"})
+	}
 	return r, u, joinFaults(faults)
 }
 
