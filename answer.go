@@ -17,11 +17,21 @@ type Answer struct {
 	Header http.Header `json:"header,omitempty"`
 	// Body is decompressed. A Store may compress what it keeps.
 	Body []byte `json:"body"`
-	// Progress is how far the execution had come before this answer; nil where there is but one.
+	// Progress is how far the execution had come before this answer; nil where there is but one. Where the answer is delivered in
+	// parts, Body is one of them, with the header of the table, and Progress.Kept says which.
 	Progress *Progress `json:"progress,omitempty"`
 }
 
-// MaxAnswerBytes is how large an answer may be to be kept. For a larger one the call is made again.
+// part is the part that a is; nil: it is whole.
+func (a Answer) part() *PartState {
+	if a.Progress == nil {
+		return nil
+	}
+	return a.Progress.Kept
+}
+
+// MaxAnswerBytes is how large an answer may be to be kept. For a larger one the call is made again, unless its format is one of
+// lines or rows (NDJSON, CSV, TSV, text): then it is kept and delivered in parts, one after the other.
 const MaxAnswerBytes = 4 << 20
 
 // AnswerHeaders lists the headers of an answer that are kept.

@@ -22,10 +22,11 @@ import (
 type attempt struct {
 	*pipeline
 	call     Call
-	kept     *Answer  // the answer to begin with; nil: it is fetched
-	progress Progress // before the page that is worked on
-	of       string   // the hash of the request that the pages are of
-	broken   error    // why the attempt cannot begin
+	kept     *Answer    // the answer to begin with; nil: it is fetched
+	parts    *cutAnswer // the answer that is delivered in parts; nil: none is at hand
+	progress Progress   // before the page, or part of one, that is worked on
+	of       string     // the hash of the request that the pages are of
+	broken   error      // why the attempt cannot begin
 	result   Result
 }
 
@@ -41,10 +42,11 @@ func newAttempt(p *pipeline, call Call) *attempt {
 	case kept == nil:
 	case call.Execution.AnswerOf != "":
 		a.kept = kept
-	case kept.Progress.pages() < a.progress.Pages:
+	case kept.Progress.batches() < a.progress.batches():
 	default:
 		if kept.Progress != nil {
 			a.progress = *kept.Progress
+			a.progress.Kept = nil
 		}
 		if a.progress.Omitted {
 			a.progress.Omitted, a.progress.Doubtful = false, true
@@ -53,13 +55,13 @@ func newAttempt(p *pipeline, call Call) *attempt {
 		}
 	}
 	switch {
-	case a.kept == nil && a.progress.Pages == 0:
+	case a.kept == nil && a.progress.batches() == 0:
 		a.begin()
 	case a.progress.Of != "" && a.progress.Of != a.of:
 		// To begin anew would not do: a Destination knows the pages that it has by their place.
 		a.broken = &ClassifiedError{ClassPermanent, fmt.Errorf("the request was edited after %d pages; execute the schedule for what it asks for now", a.progress.Pages)}
 	}
-	if a.progress.Pages > 0 {
+	if a.progress.batches() > 0 {
 		a.report(a.progress)
 	}
 	a.result.Records, a.result.Rejected = a.progress.Records, a.progress.Rejected
@@ -128,20 +130,22 @@ func (a *attempt) cursor() *Cursor {
 	return a.call.Request.Cursor
 }
 
+// looksInto reports whether the answer is looked into at all.
+func (a *attempt) looksInto() bool {
+	return a.call.Extract != nil || a.call.Delivery != nil || a.pages() != nil || a.cursor() != nil
+}
+
 func (a *attempt) run(ctx context.Context) error {
+	defer a.close()
 	if a.broken != nil {
 		return &StageError{StageFetch, a.broken}
 	}
 	for {
 		answer, err := a.answer(ctx)
 		if err != nil {
-			return &StageError{StageFetch, err}
+			return inStage(StageFetch, err)
 		}
-		if a.progress.Unchanged {
-			a.report(a.progress)
-			return nil
-		}
-		if a.call.Extract == nil && a.call.Delivery == nil && a.pages() == nil && a.cursor() == nil {
+		if a.progress.Unchanged || !a.looksInto() {
 			a.report(a.progress)
 			return nil
 		}
@@ -164,6 +168,9 @@ func (a *attempt) run(ctx context.Context) error {
 		if !more {
 			return nil
 		}
+		if after.Part == nil {
+			a.close()
+		}
 		if err := context.Cause(ctx); err != nil {
 			return &StageError{StageFetch, err}
 		}
@@ -172,12 +179,13 @@ func (a *attempt) run(ctx context.Context) error {
 
 // report puts p in the result, if there is anything to tell.
 func (a *attempt) report(p Progress) {
-	if a.pages() != nil || a.cursor() != nil || p.Validators != nil || p.Unchanged {
+	if a.pages() != nil || a.cursor() != nil || p.Validators != nil || p.Unchanged || p.Parts > 0 {
 		a.result.Progress = &p
 	}
 }
 
-// answer returns the answer of the page that is next: the one that is kept, or else that of a call.
+// answer returns what is next to be looked into: the answer that is kept, the next part of the one at hand, or else that of
+// a call, or its first part.
 func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	switch {
 	case a.kept != nil:
@@ -185,6 +193,8 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 		return a.kept, nil
 	case a.call.Execution.AnswerOf != "":
 		return nil, &ClassifiedError{ClassPermanent, fmt.Errorf("the answer of execution %s is not kept any more", a.call.Execution.AnswerOf)}
+	case a.parts != nil:
+		return a.nextPart(ctx)
 	}
 	a.result.FromKept = false
 	request, err := a.request()
@@ -195,23 +205,41 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.result.Bytes += int64(len(response.Body))
-	answer := &Answer{
-		ExecutionID: a.call.Execution.ID, Fence: a.call.Execution.Fence, FetchedAt: now(),
-		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
-	}
+	a.result.Bytes += bodySize(response)
+	answer := a.answered(response)
 	if a.progress.Unchanged {
-		return answer, nil
+		return answer, response.Close()
 	}
-	if a.pages() != nil || a.cursor() != nil || a.progress.Validators != nil {
+	if response.Spool != nil || a.progress.Part != nil {
+		if err := a.cut(response); err != nil {
+			return nil, err
+		}
+	}
+	if a.parts != nil {
+		return a.nextPart(ctx)
+	}
+	if a.pages() != nil || a.cursor() != nil || a.progress.Validators != nil || a.progress.Parts > 0 {
 		before := a.progress
 		answer.Progress = &before
 	}
-	keeps := a.call.Keep != nil && (a.call.Delivery != nil || a.call.Schedule.KeepAnswers > 0 || a.pages() != nil)
-	if keeps && len(response.Body) <= MaxAnswerBytes {
-		err = a.call.Keep(ctx, *answer)
+	return answer, a.keep(ctx, answer)
+}
+
+// answered is what a Store keeps of a response.
+func (a *attempt) answered(response *fetch.Response) *Answer {
+	return &Answer{
+		ExecutionID: a.call.Execution.ID, Fence: a.call.Execution.Fence, FetchedAt: now(),
+		Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
 	}
-	return answer, err
+}
+
+// keep has the answer kept, if it can be and somebody may need it.
+func (a *attempt) keep(ctx context.Context, answer *Answer) error {
+	keeps := a.call.Keep != nil && (a.call.Delivery != nil || a.call.Schedule.KeepAnswers > 0 || a.pages() != nil)
+	if !keeps || len(answer.Body) > MaxAnswerBytes {
+		return nil
+	}
+	return a.call.Keep(ctx, *answer)
 }
 
 // omit notes that an answer that is too large to be kept is about to be delivered, where that matters.
@@ -248,6 +276,9 @@ func (a *attempt) request() (fetch.Request, error) {
 	}
 	h := httpRequest(a.call.Source, r)
 	h.IdempotencyKey = a.call.Execution.ID
+	if a.inParts() {
+		h.SpoolAbove = int64(a.wholeBytes)
+	}
 	if r.Pages != nil {
 		h.IdempotencyKey += "-" + strconv.Itoa(a.progress.Pages+1)
 	}
@@ -276,7 +307,7 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 	if !a.call.Request.conditional() {
 		response, err := a.fetch(ctx, a.call, h, &a.result)
 		if err == nil && response.Status == http.StatusNotModified { // to a condition of the request's own
-			if a.progress.Pages > 0 {
+			if a.progress.batches() > 0 {
 				return nil, badResponse("ask for the next page", errors.New("the answer is 304 Not Modified"))
 			}
 			a.progress.Unchanged = true
@@ -286,7 +317,8 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 	var known Validators
 	key := sync.OnceValue(func() string { return validatorsKey(a.call, h) })
 	asked := h
-	if v := a.call.Schedule.Validators; v != nil && v.Key == key() {
+	// In the midst of an answer it is that one which is asked for, and not whether there is another.
+	if v := a.call.Schedule.Validators; v != nil && a.progress.batches() == 0 && v.Key == key() {
 		known = *v
 		asked = known.onCondition(h)
 	}
@@ -309,10 +341,12 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 func (a *attempt) read(ctx context.Context, answer *Answer) (after Progress, records []Record, more bool, err error) {
 	defer stopwatch(&a.result.Timings.Extract)()
 	extracted, err := a.extract(ctx, answer)
-	if err != nil {
-		return after, nil, false, err
+	if err == nil {
+		after, more, err = a.advance(ctx, answer, extracted)
 	}
-	after, more, err = a.advance(ctx, answer, extracted)
+	if part := answer.part(); err != nil && part != nil {
+		err = fmt.Errorf("in the part of the answer that ends at byte %d: %w", part.End, err)
+	}
 	return after, extracted.Records, more, err
 }
 
@@ -330,17 +364,25 @@ func (a *attempt) source(answer *Answer) extract.Answer {
 	return extract.Answer{
 		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
 		ExecutionID: a.call.Execution.ID, ScheduleID: a.call.Schedule.ID, ScheduledAt: a.call.Execution.ScheduledAt,
-		URL: answer.URL, Page: a.progress.Pages + 1,
+		URL: answer.URL, Page: a.progress.Pages + 1, Part: answer.part() != nil,
 	}
 }
 
 // advance finds out how far the answer goes, and what the next page is.
 func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract.Result) (after Progress, more bool, err error) {
 	after = a.progress
-	after.Pages++
 	after.Records += int64(len(extracted.Records))
 	after.Rejected += extracted.Rejected
-	after.Bytes += int64(len(answer.Body))
+	items := int64(len(extracted.Records)) + extracted.Rejected // of the page so far
+	part := answer.part()
+	if part == nil {
+		after.Bytes += int64(len(answer.Body))
+	} else if done := a.progress.Part; done == nil {
+		after.Bytes += part.End
+	} else {
+		after.Bytes += part.End - done.End
+		items += done.Records
+	}
 	a.result.Records, a.result.Rejected = after.Records, after.Rejected
 	if c := a.cursor(); c != nil {
 		values, err := a.extractor(a.call.Extract, c)
@@ -351,11 +393,21 @@ func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract
 			return after, false, badResponse("find how far the records go", err)
 		}
 	}
+	if part != nil && !part.Last {
+		after.Parts++
+		after.Part = &PartState{End: part.End, Hash: part.Hash, Records: items}
+		return after, true, nil
+	}
+	if part != nil && items == 0 && a.call.Extract.Format == extract.FormatText {
+		return after, false, &extract.Error{Record: -1, Path: a.call.Extract.Pattern, Err: extract.ErrNotFound}
+	}
+	after.Pages++
+	after.Part = nil
 	if a.pages() == nil {
 		after.Next = PageState{}
 		return after, false, nil
 	}
-	more, err = a.turn(ctx, answer, &after, len(extracted.Records)+int(extracted.Rejected))
+	more, err = a.turn(ctx, answer, &after, int(items))
 	return after, more, err
 }
 
@@ -383,7 +435,7 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 	next.URL = a.withoutKey(next.URL)
 	after.Next = next
 	// Two answers without records may well be the same, and a page that is counted is asked for once.
-	again := records > 0 && after.seen(hashOf("page", string(answer.Body)))
+	again := records > 0 && after.seen(pageHash(answer))
 	if more && next.URL+next.Token != "" {
 		again = after.seen(hashOf("next", next.URL, next.Token)) || again
 	}
@@ -391,6 +443,14 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 		return false, badResponse("turn the page", fmt.Errorf("page %d, or its link to the next, came before", after.Pages))
 	}
 	return more, nil
+}
+
+// pageHash is the hash of the page that answer is, or is the last part of.
+func pageHash(answer *Answer) string {
+	if part := answer.part(); part != nil {
+		return part.Hash
+	}
+	return hashOf("page", string(answer.Body))
 }
 
 // withoutKey returns a link without the key of the Source, which APIs repeat and which is sent anyway. What else the link has stays
@@ -454,7 +514,7 @@ func (a *attempt) batch(records []Record) Batch {
 		Delivery: *call.Delivery, ScheduleID: call.Schedule.ID,
 		ExecutionID: call.Execution.ID, ScheduledAt: call.Execution.ScheduledAt,
 		Attempt: call.Execution.Attempt, Fence: call.Execution.Fence,
-		Chunk: a.progress.Pages, Records: records,
+		Chunk: a.progress.batches(), Records: records,
 	}
 	if call.Extract != nil {
 		b.Fields = call.Extract.Fields

@@ -70,12 +70,20 @@ func (v Validators) onCondition(h fetch.Request) fetch.Request {
 func newValidators(r Request, answer *fetch.Response) *Validators {
 	v := Validators{ETag: answer.Header.Get("Etag"), LastModified: answer.Header.Get("Last-Modified")}
 	if v.ETag == "" && v.LastModified == "" && r.Unchanged == UnchangedHash {
-		v.Hash = hashOf(string(answer.Body))
+		v.Hash = bodyHash(answer)
 	}
 	if v.ETag == "" && v.LastModified == "" && v.Hash == "" || len(v.ETag)+len(v.LastModified) > maxValidators {
 		return nil
 	}
 	return &v
+}
+
+// bodyHash is the hash of an answer's body, wherever that is.
+func bodyHash(answer *fetch.Response) string {
+	if answer.Spool != nil {
+		return answer.Spool.Sum()
+	}
+	return hashOf(string(answer.Body))
 }
 
 // maxValidators bounds the validators that are kept, in bytes.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -68,7 +69,7 @@ type DryRunReport struct {
 
 	// Cursor is where the cursor would move.
 	Cursor string `json:"cursor,omitempty"`
-	// More says that there are more pages. Only the first is asked for.
+	// More says that there are more pages, or that the answer is delivered in parts. Only the first of them is looked at.
 	More bool `json:"more,omitempty"`
 
 	// Preview is what the Destination would do with the records, if it is a [Previewer]. NoPreview says why there is
@@ -275,14 +276,15 @@ func withoutQuery(link string) string {
 }
 
 func (d *dryRun) run(ctx context.Context) error {
+	defer d.close()
 	answer, err := d.fetchOnce(ctx)
 	if err != nil {
-		return &StageError{StageFetch, err}
+		return inStage(StageFetch, err)
 	}
 	if answer.Status == http.StatusNotModified {
 		return nil // to a condition of the request's own: there is nothing new
 	}
-	if d.call.Extract == nil && d.call.Delivery == nil && d.pages() == nil && d.cursor() == nil {
+	if !d.looksInto() {
 		return nil // as in an execution, the answer is not looked into
 	}
 	records, err := d.readOnce(ctx, answer)
@@ -301,8 +303,8 @@ func (d *dryRun) run(ctx context.Context) error {
 // fetchOnce makes the call, or takes the answer that was given.
 func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 	if d.kept != nil {
-		d.show(d.kept.Status, d.kept.URL, d.kept.Header, d.kept.Body)
 		given := &fetch.Response{Status: d.kept.Status, URL: d.kept.URL, Header: d.kept.Header, Body: d.kept.Body}
+		d.show(given)
 		return d.kept, d.judged(ctx, d.call, given, nil)
 	}
 	request, err := d.request()
@@ -320,10 +322,14 @@ func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 		}
 		return nil, err
 	}
-	d.show(response.Status, response.URL, response.Header, response.Body)
-	return &Answer{
-		ExecutionID: d.call.Execution.ID, Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
-	}, nil
+	d.show(response)
+	if response.Spool == nil {
+		return d.answered(response), nil
+	}
+	if err := d.cut(response); err != nil {
+		return nil, err
+	}
+	return d.nextPart(ctx)
 }
 
 // sent notes what was sent, with the secrets only to hide them.
@@ -336,10 +342,17 @@ func (d *dryRun) sent(ctx context.Context, request fetch.Request) {
 	}
 }
 
-func (d *dryRun) show(status int, url string, header map[string][]string, body []byte) {
+func (d *dryRun) show(r *fetch.Response) {
+	head := r.Body[:min(len(r.Body), dryRunBody)]
+	if r.Spool != nil {
+		head = make([]byte, dryRunBody)
+		n, _ := io.ReadFull(r.Spool.Reader(), head) // what is wrong with the file is seen when it is cut
+		head = head[:n]
+	}
+	size := bodySize(r)
 	d.report.Answer = &DryRunAnswer{
-		Status: status, URL: url, Header: fetch.Shown(header), Bytes: int64(len(body)),
-		Body: strings.ToValidUTF8(string(body[:min(len(body), dryRunBody)]), "�"), Cut: len(body) > dryRunBody,
+		Status: r.Status, URL: r.URL, Header: fetch.Shown(r.Header), Bytes: size,
+		Body: strings.ToValidUTF8(string(head), "�"), Cut: size > dryRunBody,
 	}
 }
 

@@ -193,7 +193,7 @@ type Result struct {
 	// FromKept is set if no call was made: the answer of an earlier attempt was used.
 	FromKept bool    `json:"from_kept,omitempty"`
 	Timings  Timings `json:"timings,omitzero"`
-	// Pages is how many pages this attempt delivered. Records and Rejected are of all pages of the execution, also those that
+	// Pages is how many pages, and parts of long ones, this attempt delivered. Records and Rejected are of all pages of the execution, also those that
 	// attempts before delivered; Bytes are of this attempt's.
 	Pages int `json:"pages,omitempty"`
 	// Progress is what the next attempt goes on from; nil: from the start. The history has none.

@@ -37,6 +37,7 @@ type settings struct {
 	drainTimeout time.Duration
 	planInterval time.Duration
 	retention    Retention
+	wholeBytes   int // above which answers are delivered in parts
 }
 
 const (
@@ -58,6 +59,7 @@ func newSettings(opts []Option) (*settings, error) {
 		drainTimeout: defaultDrainTimeout,
 		planInterval: defaultPlanInterval,
 		retention:    DefaultRetention(),
+		wholeBytes:   MaxAnswerBytes,
 	}
 	var bad faults
 	for i, opt := range opts {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/callsheet-go/callsheet"
 	destmemory "github.com/callsheet-go/callsheet/destination/memory"
+	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/store/memory"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,7 +28,8 @@ import (
 
 // A library is an API that lists items in pages, in each of the ways there are, those since a number only if asked to.
 type library struct {
-	size int
+	size   int
+	format extract.Format // of the answers; empty: JSON, with what is known of the next page
 	// before, if not nil, answers in place of the library where it returns something.
 	before func(r *http.Request) *http.Response
 
@@ -98,7 +100,39 @@ func (l *library) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.format != "" {
+		return response(r, 200, inLines(l.format, items), header), nil
+	}
 	return response(r, 200, string(body), header), nil
+}
+
+// inLines writes items in a format that is made of lines.
+func inLines(format extract.Format, items []any) string {
+	var b strings.Builder
+	if format == extract.FormatCSV {
+		b.WriteString("id,text\n")
+	}
+	for _, item := range items {
+		id := item.(map[string]any)["id"]
+		switch format {
+		case extract.FormatNDJSON:
+			fmt.Fprintf(&b, "{\"id\":%d,\"text\":\"item %[1]d\"}\n", id)
+		case extract.FormatCSV:
+			fmt.Fprintf(&b, "%d,\"item\n%[1]d\"\n", id)
+		default:
+			fmt.Fprintf(&b, "# of the next line\n%d: item\n", id)
+		}
+	}
+	return b.String()
+}
+
+// linesExtract is the Extract for what inLines writes.
+func linesExtract(format extract.Format) callsheet.Extract {
+	x := callsheet.Extract{ID: "items", Format: format, Fields: []callsheet.Field{{Name: "id", Path: "$.id", Type: extract.Integer}}}
+	if format == extract.FormatText {
+		x.Pattern = `^(?P<id>\d+): `
+	}
+	return x
 }
 
 // paginations are the ways to ask a library for pages of a size.
@@ -417,12 +451,38 @@ func TestPages_PropertyOfAnyFailuresAndRestarts(t *testing.T) {
 		name := names[random.IntN(len(names))]
 		cursor := random.IntN(2) == 0
 		t.Run(fmt.Sprintf("seed %d: %s by %d", seed, name, size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { readUnderFaults(t, random, ways[name], size, cursor) })
+			synctest.Test(t, func(t *testing.T) { readUnderFaults(t, random, ways[name], size, "", cursor) })
 		})
 	}
 }
 
-func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Pagination, size int, cursor bool) {
+// The same of long answers, in one page or several, that are delivered in parts of a few lines.
+func TestLongAnswer_PropertyOfAnyFailuresAndRestarts(t *testing.T) {
+	formats := []extract.Format{extract.FormatNDJSON, extract.FormatCSV, extract.FormatText}
+	parts, resumed := 0, 0
+	for seed := range uint64(150) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		size := 1 + random.IntN(30)
+		name, pages := "in one page", (*callsheet.Pagination)(nil)
+		if random.IntN(2) == 0 {
+			name = []string{"link", "number", "number, with size", "offset, with size"}[random.IntN(4)]
+			pages = paginations(size)[name]
+		}
+		format := formats[random.IntN(len(formats))]
+		cursor := random.IntN(2) == 0
+		t.Run(fmt.Sprintf("seed %d: %s, %s by %d", seed, format, name, size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, r := readUnderFaults(t, random, pages, size, format, cursor)
+				parts, resumed = parts+p, resumed+r
+			})
+		})
+	}
+	assert.Greater(t, parts, 500)
+	assert.Greater(t, resumed, 100, "attempts that went on in executions with parts")
+	t.Logf("%d parts, %d attempts after the first", parts, resumed)
+}
+
+func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Pagination, size int, format extract.Format, cursor bool) (parts, resumed int) {
 	var mu sync.Mutex // guards random
 	dice := func() float64 {
 		mu.Lock()
@@ -430,6 +490,11 @@ func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Paginatio
 		return random.Float64()
 	}
 	l := newLibrary(random.IntN(40), size)
+	l.format = format
+	brokenOff := map[extract.Format]string{"": `{"items":[{"id":`, extract.FormatNDJSON: `{"id":`, extract.FormatCSV: "id,text\n\"", extract.FormatText: "Oops\n"}[format]
+	if pages == nil {
+		l.size = 1000
+	}
 	fails := random.Float64() * 0.3
 	l.before = func(r *http.Request) *http.Response {
 		switch x := dice(); {
@@ -438,7 +503,7 @@ func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Paginatio
 		case x < fails*2/3:
 			return response(r, 429, "", http.Header{"Retry-After": {"3"}})
 		case x < fails:
-			return response(r, 200, `{"items":[{"id":`, nil) // broken off, but complete to HTTP
+			return response(r, 200, brokenOff, nil) // broken off, but complete to HTTP
 		}
 		return nil
 	}
@@ -447,16 +512,23 @@ func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Paginatio
 		c = &callsheet.Cursor{Path: "$.id", Type: callsheet.CursorInteger, Param: "since"}
 	}
 	sheet := librarySheet(pages, c)
+	if format != "" {
+		sheet.Extracts[0] = linesExtract(format)
+	}
+	if pages == nil {
+		sheet.Requests[0].Unchanged = callsheet.UnchangedDeliver
+	}
 	sheet.Schedules[0].MaxRetries = 100
 	sheet.Schedules[0].RetryDelay, sheet.Schedules[0].MaxRetryDelay = time.Second, 2*time.Second
 	store, delivered := memory.New(), destmemory.New()
 	d := &fitful{Destination: delivered, random: rand.New(rand.NewPCG(random.Uint64(), 2)), fails: fails / 2}
 
+	wholeBytes := 20 + random.IntN(400)
 	var cut *cutOff
 	var stop func()
 	begin := func() callsheet.Scheduler {
 		cut = &cutOff{Store: store}
-		sched, err := callsheet.New(cut, callsheet.WithDestination("d", d), callsheet.WithTransport(l), callsheet.WithDrainTimeout(0))
+		sched, err := callsheet.New(cut, callsheet.WithDestination("d", d), callsheet.WithTransport(l), callsheet.WithDrainTimeout(0), callsheet.WithWholeBytes(wholeBytes))
 		require.NoError(t, err)
 		stop = start(t, sched)
 		return sched
@@ -504,14 +576,22 @@ func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Paginatio
 		if cursor {
 			first = total
 		}
-		assert.Equal(t, upTo(l.items)[first:], append([]int{}, got...), "an execution was expected to bring what a clean run brings")
+		assert.Equal(t, append([]int{}, upTo(l.items)[first:]...), append([]int{}, got...), "an execution was expected to bring what a clean run brings")
 		total = l.items
+		if p := e.Progress; p != nil && p.Parts > 0 {
+			parts += p.Parts
+			resumed += len(e.Attempts) - 1
+		}
 		again := 0
 		for query, times := range l.asked {
 			again += times - 1
 			delete(l.asked, query)
 		}
+		if format != "" {
+			continue // what is left of an answer in parts is in the answer to another call
+		}
 		assert.LessOrEqual(t, again, crashes, "pages that are known to be delivered were expected not to be asked for again")
 	}
 	stop()
+	return parts, resumed
 }

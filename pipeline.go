@@ -69,6 +69,14 @@ type StageError struct {
 func (e *StageError) Error() string { return string(e.Stage) + ": " + e.Err.Error() }
 func (e *StageError) Unwrap() error { return e.Err }
 
+// inStage returns err as that of a stage, if it does not say itself of which it is.
+func inStage(stage Stage, err error) error {
+	if _, ok := err.(*StageError); ok {
+		return err
+	}
+	return &StageError{stage, err}
+}
+
 // pipeline is the default Pipeline.
 type pipeline struct {
 	client       *fetch.Client
@@ -78,6 +86,9 @@ type pipeline struct {
 	languages    extractLanguages
 
 	templates templates
+
+	wholeBytes int // longer answers are delivered in parts, where their format allows
+	partBytes  int // about as long as these
 
 	mu         sync.Mutex
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
@@ -94,7 +105,10 @@ type extractKey struct {
 const maxExtractors = 1024
 
 func newPipeline(client *fetch.Client, set *settings, gate *gate) Pipeline {
-	return &pipeline{client: client, gate: gate, destinations: set.destinations, secrets: set.secrets, languages: set.languages, extractors: map[extractKey]extract.Extractor{}}
+	return &pipeline{
+		client: client, gate: gate, destinations: set.destinations, secrets: set.secrets, languages: set.languages,
+		wholeBytes: set.wholeBytes, partBytes: set.wholeBytes / 4, extractors: map[extractKey]extract.Extractor{},
+	}
 }
 
 // Run implements Pipeline.
@@ -117,6 +131,9 @@ func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, 
 		result.HTTPStatus = e.Status
 	}
 	if err := p.judged(ctx, call, response, err); err != nil {
+		if response != nil {
+			_ = response.Close()
+		}
 		return nil, err
 	}
 	return response, nil

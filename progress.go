@@ -16,6 +16,13 @@ type Progress struct {
 	// Pages have been delivered, each as a Batch of its own; Next is the page to ask for then.
 	Pages int       `json:"pages,omitempty"`
 	Next  PageState `json:"next,omitzero"`
+	// Part is how far the answer of the page at hand is delivered, where a long one is delivered in parts; nil: not at all. Parts
+	// counts the Batches so far beyond one for each page, Restarts how often an answer was begun again because it had changed.
+	Part     *PartState `json:"part,omitempty"`
+	Parts    int        `json:"parts,omitempty"`
+	Restarts int        `json:"restarts,omitempty"`
+	// Kept is set on what is kept of an answer, if that is a part of it.
+	Kept *PartState `json:"kept,omitempty"`
 	// Of is a hash of the request that Next belongs to: another one has other pages.
 	Of string `json:"of,omitempty"`
 	// Records, Rejected and Bytes are those of the pages delivered.
@@ -58,16 +65,25 @@ func (p *Progress) done() *Progress {
 		return nil
 	}
 	end := *p
-	end.Next, end.Seen = PageState{}, nil
+	end.Next, end.Seen, end.Part = PageState{}, nil, nil
 	return &end
 }
 
-// pages is how many pages have been delivered.
-func (p *Progress) pages() int {
+// batches is how many Batches have been delivered.
+func (p *Progress) batches() int {
 	if p == nil {
 		return 0
 	}
-	return p.Pages
+	return p.Pages + p.Parts
+}
+
+// A PartState is how far a part of an answer goes: see [extract.Part].
+type PartState struct {
+	End  int64  `json:"end"`
+	Hash string `json:"hash"`
+	Last bool   `json:"last,omitempty"`
+	// Records are those of the answer up to there, with those that were set aside, once they are delivered.
+	Records int64 `json:"records,omitempty"`
 }
 
 // A CursorState is where the cursor of a Schedule stands.

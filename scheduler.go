@@ -345,6 +345,8 @@ func (s *scheduler) reextract(ctx context.Context, id string) (Execution, error)
 		return Execution{}, err
 	case kept.Progress != nil && kept.Progress.Omitted:
 		return Execution{}, &ConflictError{Ref{KindExecution, id}, fmt.Sprintf("its answer had more than %d bytes and is not kept", MaxAnswerBytes)}
+	case kept.part() != nil:
+		return Execution{}, &ConflictError{Ref{KindExecution, id}, "its answer came in parts, of which only the last is kept; execute the schedule instead"}
 	case kept.Progress != nil && kept.Progress.Next != (PageState{}):
 		return Execution{}, &ConflictError{Ref{KindExecution, id}, "its answer came in pages, of which only the last is kept; execute the schedule instead"}
 	}

@@ -149,8 +149,8 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		return o
 	}
 	o.Class, o.Error = Classify(err), err.Error()
-	// An attempt that came further did its work; how many there can be is bounded by the pages.
-	further := result.Progress.pages() > e.Progress.pages()
+	// An attempt that came further did its work; how many there can be is bounded by the pages and their parts.
+	further := result.Progress.batches() > e.Progress.batches()
 	if !further {
 		o.Pages = 0
 	}
@@ -173,12 +173,12 @@ func judge(e Execution, sch Schedule, result Result, err error, now time.Time, r
 		o.State, o.Reason, o.Unspent = StateFailed, ReasonExhausted, false
 	case o.Waited != "":
 		o.State, o.Reason, o.Delay = StatePending, o.Waited, own.delay(random)
-		if result.Progress.pages() > 0 {
+		if result.Progress.batches() > 0 {
 			o.Reason = ReasonPartial
 		}
 	case o.Class == ClassThrottled && (further || now.Sub(throttledSince(e, now)) < MaxThrottled):
 		o.State, o.Reason = StatePending, ReasonThrottled
-		if result.Progress.pages() > 0 {
+		if result.Progress.batches() > 0 {
 			o.Reason = ReasonPartial
 		}
 		o.Delay = max(wait, backoff(sch, inARow+1, random))

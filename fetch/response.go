@@ -12,18 +12,26 @@ import (
 	"time"
 )
 
-// A Response is a whole 2xx answer, or the 304 to a conditional request. It owns its Body.
+// A Response is a whole 2xx answer, or the 304 to a conditional request. It owns its Body; whoever asked for a Spool closes the Response.
 type Response struct {
 	Status  int
 	Header  http.Header
 	Body    []byte        // decompressed; empty with 304, and with a Spool
-	Spool   *Spool        // the body where it is longer than Request.SpoolAbove, else nil; whoever has the Response closes it
+	Spool   *Spool        // the body where it is longer than Request.SpoolAbove, else nil
 	URL     string        // where the answer came from, after redirects, query values masked
 	Elapsed time.Duration // from the call of Do to the end of the body
 
 	LeftOrigin bool // a redirect led to another origin, and this is its answer
 
 	scrub scrubber
+}
+
+// Close closes the Spool, if there is one.
+func (r *Response) Close() error {
+	if r.Spool == nil {
+		return nil
+	}
+	return r.Spool.Close()
 }
 
 const (

@@ -101,7 +101,7 @@ func cloneExecution(e callsheet.Execution) callsheet.Execution {
 func cloneProgress(p *callsheet.Progress) *callsheet.Progress {
 	p = clonePointer(p)
 	if p != nil {
-		p.Seen, p.Validators = cloneSlice(p.Seen), clonePointer(p.Validators)
+		p.Seen, p.Validators, p.Part = cloneSlice(p.Seen), clonePointer(p.Validators), clonePointer(p.Part)
 	}
 	return p
 }

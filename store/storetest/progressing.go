@@ -22,6 +22,7 @@ func progressCases() []testCase {
 func someProgress() *callsheet.Progress {
 	return &callsheet.Progress{
 		Pages: 3, Next: callsheet.PageState{Number: 4, Offset: 300, Token: "a\"b", URL: "https://api.example.com/x?page=4"},
+		Part: &callsheet.PartState{End: 1 << 20, Hash: "h", Records: 100}, Parts: 7, Restarts: 1,
 		Records: 300, Rejected: 2, Bytes: 12345, Seen: []string{"one", "two"},
 		Since:  callsheet.CursorState{Value: "2026-01-01T00:00:00Z", Version: 7, MovedAt: time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC), Execution: "before"},
 		Cursor: "2026-02-01T00:00:00Z", Validators: &callsheet.Validators{Key: "k", ETag: `W/"1"`, LastModified: "then", Hash: "h"},
@@ -40,7 +41,7 @@ func progressStays(t *trial) {
 	require.Nil(t, e.Attempts[0].Progress, "the history was expected to have no progress")
 	require.Equal(t, 3, e.Attempts[0].Pages)
 
-	e.Progress.Seen[0], e.Progress.Validators.Key = "changed", "changed" // the caller's own
+	e.Progress.Seen[0], e.Progress.Validators.Key, e.Progress.Part.Hash = "changed", "changed", "changed" // the caller's own
 	call := t.claims(e.ID, longLease)
 	require.Equal(t, someProgress(), call.Execution.Progress, "the next attempt was expected to go on from there")
 	require.Zero(t, call.Execution.Pages)
@@ -59,7 +60,7 @@ func progressEnds(t *trial) {
 	o.Progress = someProgress()
 	e := t.finishes(running, o).Execution
 	want := someProgress()
-	want.Next, want.Seen = callsheet.PageState{}, nil
+	want.Next, want.Seen, want.Part = callsheet.PageState{}, nil, nil
 	require.Equal(t, want, e.Progress)
 	require.Equal(t, e, t.execution(e.ID))
 
