@@ -98,3 +98,33 @@ func ExampleUnchanged() {
 	// succeeded  1 records
 	// succeeded unchanged 0 records
 }
+
+// A long answer of lines is delivered in parts: memory holds about a MiB of it.
+func Example_longAnswer() {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for id := range 200_000 {
+			fmt.Fprintf(w, "{\"id\":%d,\"name\":\"one of many\"}\n", id)
+		}
+	}))
+	defer api.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	out := destmemory.New()
+	sched, _ := callsheet.New(memory.New(),
+		callsheet.WithAllowedNetworks("127.0.0.0/8"),
+		callsheet.WithDestination("memory", out),
+		callsheet.WithObserver(func(_ context.Context, e callsheet.Execution) {
+			fmt.Println(e.State, e.Records, "records in", len(out.Batches("things")), "parts")
+			stop()
+		}))
+	_ = sched.Define(ctx, callsheet.Sheet{
+		Sources:    []callsheet.Source{{ID: "api", BaseURL: api.URL, MaxBodyBytes: 1 << 30}}, // what an export may have at most
+		Requests:   []callsheet.Request{{ID: "export", Source: "api"}},
+		Extracts:   []callsheet.Extract{{ID: "things", Format: "ndjson"}},
+		Deliveries: []callsheet.Delivery{{ID: "out", Destination: "memory", Target: "things"}},
+		Schedules:  []callsheet.Schedule{{ID: "s", Request: "export", Extract: "things", Delivery: "out"}},
+	})
+	_, _ = sched.Execute(ctx, "s")
+	_ = sched.Run(ctx)
+	// Output:
+	// succeeded 200000 records in 7 parts
+}

@@ -31,8 +31,8 @@ type Source struct {
 	// IdleTimeout bounds how long the body may pause. Zero means 30 seconds; more than the conversation's timeout
 	// means that.
 	IdleTimeout time.Duration `json:"idle_timeout,omitzero"`
-	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut.
-	// Zero means 16 MiB.
+	// MaxBodyBytes bounds the decompressed body; a longer one is an error, never cut. Zero means 16 MiB.
+	// Memory holds as much, unless the format is one of lines or rows: see [MaxAnswerBytes].
 	MaxBodyBytes int64 `json:"max_body_bytes,omitzero"`
 	// MaxHeaderBytes bounds the headers of an answer; more are an error. Zero means 1 MiB, which is the most.
 	MaxHeaderBytes int64 `json:"max_header_bytes,omitzero"`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -153,5 +154,41 @@ func BenchmarkRecord_AppendJSON(b *testing.B) {
 		if line, err = r.AppendJSON(line[:0]); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What cutting an answer into parts costs, beside extracting it.
+func BenchmarkParts(b *testing.B) {
+	var ndjson, csv bytes.Buffer
+	csv.WriteString("id,name,at,price\n")
+	for ndjson.Len() < 8<<20 {
+		ndjson.WriteString(`{"id":123456,"name":"a name of some length","at":"2026-03-01T00:00:00Z","price":19.99}` + "\n")
+		csv.WriteString(`123456,"a name of some length",2026-03-01T00:00:00Z,19.99` + "\n")
+	}
+	for _, format := range []struct {
+		Format
+		body []byte
+	}{{FormatNDJSON, ndjson.Bytes()}, {FormatCSV, csv.Bytes()}} {
+		m := Mapping{Format: format.Format, Fields: []Field{{Name: "id", Path: "$.id"}, {Name: "price", Path: "$.price"}}}
+		x, err := New(m)
+		require.NoError(b, err)
+		b.Run(string(format.Format)+"/cut", func(b *testing.B) {
+			b.SetBytes(int64(len(format.body)))
+			for b.Loop() {
+				p, err := NewParts(m, bytes.NewReader(format.body), "", 1<<20)
+				require.NoError(b, err)
+				for err == nil {
+					_, err = p.Next()
+				}
+				require.ErrorIs(b, err, io.EOF)
+			}
+		})
+		b.Run(string(format.Format)+"/extract", func(b *testing.B) {
+			b.SetBytes(int64(len(format.body)))
+			for b.Loop() {
+				_, err := x.Extract(b.Context(), Answer{Body: format.body})
+				require.NoError(b, err)
+			}
+		})
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"strings"
 	"time"
 
@@ -255,4 +257,34 @@ func ExampleExtractor() {
 	fmt.Println(result.Records, err)
 	// Output:
 	// [{"level":"info","id":"1"} {"level":"warn","id":"2"}] <nil>
+}
+
+func ExampleParts() {
+	mapping := extract.Mapping{Format: extract.FormatCSV, Fields: []extract.Field{{Name: "id", Path: "$.id", Type: extract.Integer}}}
+	extractor, err := extract.New(mapping)
+	if err != nil {
+		log.Fatal(err)
+	}
+	export := strings.NewReader("id,name\n1,one\n2,two\n3,three\n") // a file, or an answer as it comes in
+	parts, err := extract.NewParts(mapping, export, "text/csv", 16)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for {
+		part, err := parts.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		result, err := extractor.Extract(context.Background(), extract.Answer{Body: part.Body, Part: true})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(result.Records, "up to byte", part.End)
+	}
+	// Output:
+	// [{"id":1}] up to byte 14
+	// [{"id":2} {"id":3}] up to byte 28
 }
