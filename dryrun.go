@@ -309,30 +309,34 @@ func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := d.fetch(ctx, d.call, request, &d.result)
-	e, tried := asFetchError(err)
-	if tried || err == nil {
-		d.sent(ctx, request)
-	}
-	if err != nil {
-		if tried && e.Kind == fetch.KindStatus {
-			d.report.Answer = &DryRunAnswer{Status: e.Status, URL: e.URL, Header: fetch.Shown(e.Header), Body: e.Snippet, Cut: e.Snippet != ""}
-		}
+	defer stopwatch(&d.result.Timings.Fetch)()
+	if err := d.authorize(ctx, d.call, &request); err != nil {
 		return nil, err
 	}
-	d.show(response.Status, response.URL, response.Header, response.Body)
+	response, err := d.converse(ctx, d.call, request, &d.result)
+	d.showCall(request, response, err)
+	if err := d.judged(ctx, d.call, response, err); err != nil {
+		return nil, err
+	}
 	return &Answer{
 		ExecutionID: d.call.Execution.ID, Status: response.Status, URL: response.URL, Header: keptHeader(response.Header), Body: response.Body,
 	}, nil
 }
 
-// sent notes what was sent, with the secrets only to hide them.
-func (d *dryRun) sent(ctx context.Context, request fetch.Request) {
-	if err := d.authorize(ctx, d.call, &request); err != nil {
+// showCall notes what was sent and what came, which is response or err.
+func (d *dryRun) showCall(request fetch.Request, response *fetch.Response, err error) {
+	e, failed := asFetchError(err)
+	if err != nil && !failed {
 		return
 	}
 	if sent, err := request.Sent(); err == nil {
 		d.report.Sent = &sent
+	}
+	switch {
+	case err == nil:
+		d.show(response.Status, response.URL, response.Header, response.Body)
+	case e.Kind == fetch.KindStatus:
+		d.report.Answer = &DryRunAnswer{Status: e.Status, URL: e.URL, Header: fetch.Shown(e.Header), Body: e.Snippet, Cut: e.Snippet != ""}
 	}
 }
 

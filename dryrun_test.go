@@ -426,6 +426,32 @@ func TestDryRun_AnAnswerGivenIsJudged(t *testing.T) {
 	assert.ErrorContains(t, err, "answer.status")
 }
 
+func TestDryRun_AnAnswerThatARuleRefusesIsShown(t *testing.T) {
+	for _, status := range []int{200, 404} {
+		resolved := 0
+		secrets := callsheet.WithSecrets(callsheet.SecretsFunc(func(context.Context, string) (string, error) {
+			resolved++
+			return "tell-nobody", nil
+		}))
+		sched, _, sheet := dryScheduler(t, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			_, _ = fmt.Fprintf(w, `{"error":"no such key: %s"}`, r.Header.Get("X-Key"))
+		}, secrets)
+		sheet.Sources[0].Auth = callsheet.Auth{Type: callsheet.AuthHeader, Name: "X-Key", Secret: "key"}
+		sheet.Requests[0].Rules = []callsheet.AnswerRule{{Status: []int{status}, Path: "$.error", Class: callsheet.ClassAuth}}
+		report := dryRun(t, sched, callsheet.DryRunRequest{Source: &sheet.Sources[0], Request: &sheet.Requests[0], Extract: &sheet.Extracts[0]})
+		require.NotNil(t, report.Failure)
+		assert.Equal(t, callsheet.StageFetch, report.Failure.Stage)
+		assert.Equal(t, callsheet.ClassAuth, report.Failure.Class)
+		assert.NotNil(t, report.Sent)
+		require.NotNil(t, report.Answer, "status %d", status)
+		assert.Equal(t, status, report.Answer.Status)
+		assert.JSONEq(t, `{"error":"no such key: redacted"}`, report.Answer.Body)
+		assert.Positive(t, report.Timings.Fetch)
+		assert.Equal(t, 1, resolved, "a secret is asked for once")
+	}
+}
+
 func TestDryRun_AConditionOfTheRequestsOwn(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotModified) }))
 	defer api.Close()
