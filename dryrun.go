@@ -53,7 +53,9 @@ type DryRunRequest struct {
 
 // A DryRunReport is what an execution would do. It has no secrets, as executions have none: see [Auth].
 type DryRunReport struct {
-	// Sent is the call that was made; nil if none was.
+	// Sent is the call as it is sent to the API. It is here also where it did not get there, and Failure says why: the host has no
+	// address or one that is closed, nobody listens, the token endpoint gives no token. nil: no call was tried, because the
+	// answer was given, a secret is not there, what it is made of makes no request, or the call has to wait for its turn.
 	Sent *fetch.Sent `json:"sent,omitempty"`
 	// Answer is nil where there was none.
 	Answer *DryRunAnswer `json:"answer,omitempty"`

@@ -7,15 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/callsheet-go/callsheet"
 	destmemory "github.com/callsheet-go/callsheet/destination/memory"
 	"github.com/callsheet-go/callsheet/extract"
+	"github.com/callsheet-go/callsheet/fetch"
+	"github.com/callsheet-go/callsheet/limit"
 	"github.com/callsheet-go/callsheet/store/memory"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -217,6 +221,75 @@ func TestDryRun_SaysHowAnAttemptWouldFail(t *testing.T) {
 			} else if assert.NotNil(t, report.Answer) {
 				assert.Equal(t, tc.status, report.Answer.Status)
 			}
+		})
+	}
+}
+
+// usedUp is a Limiter without a call to give.
+type usedUp struct{ limit.Limiter }
+
+func (usedUp) Take(context.Context, string, []limit.Limit) (limit.Grant, error) {
+	return limit.Grant{Wait: time.Hour}, nil
+}
+
+// What would have been sent helps to see why it was not.
+func TestDryRun_SentIsTheCallAlsoWhereItDidNotGetThere(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+	}))
+	defer identity.Close()
+	nameless := callsheet.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}
+	}))
+	secrets := callsheet.WithSecrets(callsheet.SecretsFunc(func(_ context.Context, name string) (string, error) {
+		if name == "missing" {
+			return "", errors.New("there is none")
+		}
+		return "canary-1\nof two lines", nil
+	}))
+	for _, tc := range []struct {
+		kind fetch.Kind // or why there is no conversation
+		opt  callsheet.Option
+		edit func(*callsheet.DryRunRequest)
+		text string
+		sent bool
+	}{
+		{fetch.KindToken, nil, func(r *callsheet.DryRunRequest) {
+			r.Source.Auth = callsheet.Auth{Type: callsheet.AuthOAuth2, TokenURL: identity.URL, ClientID: "jane", Secret: "s"}
+		}, "token: status 401", true},
+		{fetch.KindAddress, nil, func(r *callsheet.DryRunRequest) { r.Source.BaseURL = "http://10.0.0.1" }, "address: ", true},
+		{fetch.KindDNS, nameless, func(*callsheet.DryRunRequest) {}, "dns: ", true},
+		{fetch.KindConnect, nil, func(r *callsheet.DryRunRequest) { r.Source.BaseURL = closed.URL }, "connect: ", true},
+		{fetch.KindRequest, nil, func(r *callsheet.DryRunRequest) {
+			r.Source.Auth = callsheet.Auth{Type: callsheet.AuthBearer, Secret: "s"}
+		}, "request: ", false},
+		{"no secret", nil, func(r *callsheet.DryRunRequest) {
+			r.Source.Auth = callsheet.Auth{Type: callsheet.AuthBearer, Secret: "missing"}
+		}, "there is none", false},
+		{"a limit", callsheet.WithLimiter(usedUp{}), func(r *callsheet.DryRunRequest) { r.Source = nil }, "rate limit", false},
+	} {
+		t.Run(string(tc.kind), func(t *testing.T) {
+			opts := []callsheet.Option{secrets}
+			if tc.opt != nil {
+				opts = append(opts, tc.opt)
+			}
+			sched, _, sheet := dryScheduler(t, func(http.ResponseWriter, *http.Request) { t.Error("the API was called") }, opts...)
+			r := callsheet.DryRunRequest{Schedule: "s", Source: &sheet.Sources[0]}
+			tc.edit(&r)
+			report := dryRun(t, sched, r)
+			require.NotNil(t, report.Failure)
+			assert.Contains(t, report.Failure.Error, tc.text)
+			assert.Nil(t, report.Answer)
+			if !tc.sent {
+				assert.Nil(t, report.Sent)
+				return
+			}
+			require.NotNil(t, report.Sent)
+			assert.Equal(t, sheet.Sources[0].BaseURL+"/markets?page=…&vs=…", report.Sent.URL)
+			assert.Equal(t, `{"top":redacted}`, report.Sent.Body)
+			assert.NotContains(t, fmt.Sprint(report.Sent), "canary")
 		})
 	}
 }
