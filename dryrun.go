@@ -124,6 +124,7 @@ func (s *scheduler) DryRun(ctx context.Context, r DryRunRequest) (DryRunReport, 
 	}
 	d := newDryRun(s, gate, call, cmp.Or(r.MaxRecords, DefaultDryRunRecords))
 	err = isolate(func() error { return d.run(bounded) })
+	gate.giveUp(call.Execution.ID)
 	if ctx.Err() != nil {
 		return DryRunReport{}, fmt.Errorf("dry run: %w", context.Cause(ctx))
 	}
