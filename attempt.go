@@ -479,9 +479,6 @@ func (a *attempt) withoutKey(link string) string {
 	return before + "?" + strings.Join(kept, "&")
 }
 
-// redacted is what stands in an answer for a secret that was sent.
-const redacted = "redacted"
-
 func badResponse(doing string, err error) error {
 	if _, ok := errors.AsType[*ClassifiedError](err); ok {
 		return fmt.Errorf("%s: %w", doing, err)

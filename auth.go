@@ -59,7 +59,7 @@ func (a Auth) String() string {
 	if a.none() {
 		return string(AuthNone)
 	}
-	return string(a.Type) + " redacted"
+	return string(a.Type) + " " + redacted
 }
 
 // Format implements [fmt.Formatter]: every verb prints String.
@@ -97,6 +97,6 @@ func (a Auth) givenBy(r Request) bool {
 // check adds what is wrong with a to f. What fetch checks of it is checked there.
 func (a Auth) check(f *faults) {
 	if a.Secret != "" && !validID(a.Secret) {
-		f.field("auth.secret", "redacted", "must be the name of a secret, not the secret; a name %s", ruleID)
+		f.field("auth.secret", redacted, "must be the name of a secret, not the secret; a name %s", ruleID)
 	}
 }

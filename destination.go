@@ -71,7 +71,8 @@ type Previewer interface {
 	// It leaves nothing behind: no records, no marker, no target that was not there; a Destination's
 	// documentation names what else it cannot take back. It does not hold up deliveries for long,
 	// and gives up when others hold it up. It returns the error that Deliver would return where that is not about
-	// single records: a target that is not there, a column that it does not have. When ctx ends it
+	// single records: a target that is not there, a column that it does not have. An error of
+	// [ClassPermanent] says that Deliver would fail; any other, that it could not find out. When ctx ends it
 	// returns the context's error.
 	Preview(ctx context.Context, b Batch) (Preview, error)
 }

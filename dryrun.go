@@ -54,7 +54,9 @@ type DryRunRequest struct {
 
 // A DryRunReport is what an execution would do. It has no secrets, as executions have none: see [Auth].
 type DryRunReport struct {
-	// Sent is the call that was made; nil if none was.
+	// Sent is the call as it is sent to the API. It is here also where it did not get there, and Failure says why: the host has no
+	// address or one that is closed, nobody listens, the token endpoint gives no token. nil: no call was tried, because the
+	// answer was given, a secret is not there, what it is made of makes no request, or the call has to wait for its turn.
 	Sent *fetch.Sent `json:"sent,omitempty"`
 	// Answer is nil where there was none.
 	Answer *DryRunAnswer `json:"answer,omitempty"`
@@ -123,6 +125,7 @@ func (s *scheduler) DryRun(ctx context.Context, r DryRunRequest) (DryRunReport, 
 	}
 	d := newDryRun(s, gate, call, cmp.Or(r.MaxRecords, DefaultDryRunRecords))
 	err = isolate(func() error { return d.run(bounded) })
+	gate.giveUp(call.Execution.ID)
 	if ctx.Err() != nil {
 		return DryRunReport{}, fmt.Errorf("dry run: %w", context.Cause(ctx))
 	}
@@ -311,18 +314,16 @@ func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := d.fetch(ctx, d.call, request, &d.result)
-	e, tried := asFetchError(err)
-	if tried || err == nil {
-		d.sent(ctx, request)
-	}
-	if err != nil {
-		if tried && e.Kind == fetch.KindStatus {
-			d.report.Answer = &DryRunAnswer{Status: e.Status, URL: e.URL, Header: fetch.Shown(e.Header), Body: e.Snippet, Cut: e.Snippet != ""}
-		}
+	defer stopwatch(&d.result.Timings.Fetch)()
+	if err := d.authorize(ctx, d.call, &request); err != nil {
 		return nil, err
 	}
-	d.show(response)
+	response, err := d.converse(ctx, d.call, request, &d.result)
+	d.showCall(request, response, err)
+	if err := d.judged(ctx, d.call, response, err); err != nil {
+		_ = response.Close()
+		return nil, err
+	}
 	if response.Spool == nil {
 		return d.answered(response), nil
 	}
@@ -332,13 +333,20 @@ func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 	return d.nextPart(ctx)
 }
 
-// sent notes what was sent, with the secrets only to hide them.
-func (d *dryRun) sent(ctx context.Context, request fetch.Request) {
-	if err := d.authorize(ctx, d.call, &request); err != nil {
+// showCall notes what was sent and what came, which is response or err.
+func (d *dryRun) showCall(request fetch.Request, response *fetch.Response, err error) {
+	e, failed := asFetchError(err)
+	if err != nil && !failed {
 		return
 	}
 	if sent, err := request.Sent(); err == nil {
 		d.report.Sent = &sent
+	}
+	switch {
+	case err == nil:
+		d.show(response)
+	case e.Kind == fetch.KindStatus:
+		d.report.Answer = &DryRunAnswer{Status: e.Status, URL: e.URL, Header: fetch.Shown(e.Header), Body: e.Snippet, Cut: e.Snippet != ""}
 	}
 }
 

@@ -7,15 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/callsheet-go/callsheet"
 	destmemory "github.com/callsheet-go/callsheet/destination/memory"
 	"github.com/callsheet-go/callsheet/extract"
+	"github.com/callsheet-go/callsheet/fetch"
+	"github.com/callsheet-go/callsheet/limit"
 	"github.com/callsheet-go/callsheet/store/memory"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -221,6 +225,91 @@ func TestDryRun_SaysHowAnAttemptWouldFail(t *testing.T) {
 	}
 }
 
+// usedUp is a Limiter without a call to give.
+type usedUp struct{ limit.Limiter }
+
+func (usedUp) Take(context.Context, string, []limit.Limit) (limit.Grant, error) {
+	return limit.Grant{Wait: time.Hour}, nil
+}
+
+// What would have been sent helps to see why it was not.
+func TestDryRun_SentIsTheCallAlsoWhereItDidNotGetThere(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+	}))
+	defer identity.Close()
+	nameless := callsheet.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}
+	}))
+	secrets := callsheet.WithSecrets(callsheet.SecretsFunc(func(_ context.Context, name string) (string, error) {
+		if name == "missing" {
+			return "", errors.New("there is none")
+		}
+		return "canary-1\nof two lines", nil
+	}))
+	for _, tc := range []struct {
+		kind fetch.Kind // or why there is no conversation
+		opt  callsheet.Option
+		edit func(*callsheet.DryRunRequest)
+		text string
+		sent bool
+	}{
+		{fetch.KindToken, nil, func(r *callsheet.DryRunRequest) {
+			r.Source.Auth = callsheet.Auth{Type: callsheet.AuthOAuth2, TokenURL: identity.URL, ClientID: "jane", Secret: "s"}
+		}, "token: status 401", true},
+		{fetch.KindAddress, nil, func(r *callsheet.DryRunRequest) { r.Source.BaseURL = "http://10.0.0.1" }, "address: ", true},
+		{fetch.KindDNS, nameless, func(*callsheet.DryRunRequest) {}, "dns: ", true},
+		{fetch.KindConnect, nil, func(r *callsheet.DryRunRequest) { r.Source.BaseURL = closed.URL }, "connect: ", true},
+		{fetch.KindRequest, nil, func(r *callsheet.DryRunRequest) {
+			r.Source.Auth = callsheet.Auth{Type: callsheet.AuthBearer, Secret: "s"}
+		}, "request: ", false},
+		{"no secret", nil, func(r *callsheet.DryRunRequest) {
+			r.Source.Auth = callsheet.Auth{Type: callsheet.AuthBearer, Secret: "missing"}
+		}, "there is none", false},
+		{"a limit", callsheet.WithLimiter(usedUp{}), func(r *callsheet.DryRunRequest) { r.Source = nil }, "rate limit", false},
+	} {
+		t.Run(string(tc.kind), func(t *testing.T) {
+			opts := []callsheet.Option{secrets}
+			if tc.opt != nil {
+				opts = append(opts, tc.opt)
+			}
+			sched, _, sheet := dryScheduler(t, func(http.ResponseWriter, *http.Request) { t.Error("the API was called") }, opts...)
+			r := callsheet.DryRunRequest{Schedule: "s", Source: &sheet.Sources[0]}
+			tc.edit(&r)
+			report := dryRun(t, sched, r)
+			require.NotNil(t, report.Failure)
+			assert.Contains(t, report.Failure.Error, tc.text)
+			assert.Nil(t, report.Answer)
+			if !tc.sent {
+				assert.Nil(t, report.Sent)
+				return
+			}
+			require.NotNil(t, report.Sent)
+			assert.Equal(t, sheet.Sources[0].BaseURL+"/markets?page=…&vs=…", report.Sent.URL)
+			assert.Equal(t, `{"top":redacted}`, report.Sent.Body)
+			assert.NotContains(t, fmt.Sprint(report.Sent), "canary")
+		})
+	}
+}
+
+func TestDryRun_KeepsNoPlaceUnderALimit(t *testing.T) {
+	limiter := limit.New()
+	sched, _, sheet := dryScheduler(t, text(marketsAnswer), callsheet.WithLimiter(limiter))
+	sheet.Sources[0].Limits = []limit.Limit{{Key: "shared", Requests: 1, Per: time.Hour}}
+	require.NoError(t, sched.Define(t.Context(), sheet))
+	require.Nil(t, dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s"}).Failure)
+	for range 2 {
+		report := dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s"})
+		require.NotNil(t, report.Failure)
+		assert.Equal(t, callsheet.ClassThrottled, report.Failure.Class)
+	}
+	grant, err := limiter.Take(t.Context(), "an execution", sheet.Sources[0].Limits)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, grant.Wait, time.Hour, "nobody comes back for the places of dry runs")
+}
+
 func TestDryRun_PagesAndCursor(t *testing.T) {
 	var calls atomic.Int64
 	sched, _, sheet := dryScheduler(t, func(w http.ResponseWriter, r *http.Request) {
@@ -424,6 +513,32 @@ func TestDryRun_AnAnswerGivenIsJudged(t *testing.T) {
 	assert.NotContains(t, report.Answer.URL, "topsecretkey")
 	_, err = sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &source, Request: &request, Answer: &callsheet.Answer{Status: 503, Body: []byte(`[]`)}})
 	assert.ErrorContains(t, err, "answer.status")
+}
+
+func TestDryRun_AnAnswerThatARuleRefusesIsShown(t *testing.T) {
+	for _, status := range []int{200, 404} {
+		resolved := 0
+		secrets := callsheet.WithSecrets(callsheet.SecretsFunc(func(context.Context, string) (string, error) {
+			resolved++
+			return "tell-nobody", nil
+		}))
+		sched, _, sheet := dryScheduler(t, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			_, _ = fmt.Fprintf(w, `{"error":"no such key: %s"}`, r.Header.Get("X-Key"))
+		}, secrets)
+		sheet.Sources[0].Auth = callsheet.Auth{Type: callsheet.AuthHeader, Name: "X-Key", Secret: "key"}
+		sheet.Requests[0].Rules = []callsheet.AnswerRule{{Status: []int{status}, Path: "$.error", Class: callsheet.ClassAuth}}
+		report := dryRun(t, sched, callsheet.DryRunRequest{Source: &sheet.Sources[0], Request: &sheet.Requests[0], Extract: &sheet.Extracts[0]})
+		require.NotNil(t, report.Failure)
+		assert.Equal(t, callsheet.StageFetch, report.Failure.Stage)
+		assert.Equal(t, callsheet.ClassAuth, report.Failure.Class)
+		assert.NotNil(t, report.Sent)
+		require.NotNil(t, report.Answer, "status %d", status)
+		assert.Equal(t, status, report.Answer.Status)
+		assert.JSONEq(t, `{"error":"no such key: redacted"}`, report.Answer.Body)
+		assert.Positive(t, report.Timings.Fetch)
+		assert.Equal(t, 1, resolved, "a secret is asked for once")
+	}
 }
 
 func TestDryRun_AConditionOfTheRequestsOwn(t *testing.T) {

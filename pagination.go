@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -89,10 +88,7 @@ func (p Pagination) first() PageState {
 
 // apply returns query with the parameters that ask for the page.
 func (p Pagination) apply(query map[string]string, st PageState) map[string]string {
-	more := maps.Clone(query)
-	if more == nil {
-		more = map[string]string{}
-	}
+	more := map[string]string{}
 	if p.SizeParam != "" {
 		more[p.SizeParam] = strconv.Itoa(p.Size)
 	}
@@ -105,7 +101,7 @@ func (p Pagination) apply(query map[string]string, st PageState) map[string]stri
 	case p.By == PageByToken && st.Token != "":
 		more[p.Param] = st.Token
 	}
-	return more
+	return over(query, more)
 }
 
 // A fetchedPage is what is known of a page when the next is to be found.

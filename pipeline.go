@@ -118,25 +118,29 @@ func (p *pipeline) Run(ctx context.Context, call Call) (Result, error) {
 	return a.result, err
 }
 
-// fetch makes one call.
+// fetch makes one call, with its secrets, and judges the answer.
 func (p *pipeline) fetch(ctx context.Context, call Call, request fetch.Request, result *Result) (*fetch.Response, error) {
 	defer stopwatch(&result.Timings.Fetch)()
 	if err := p.authorize(ctx, call, &request); err != nil {
 		return nil, err
 	}
+	response, err := p.converse(ctx, call, request, result)
+	if err := p.judged(ctx, call, response, err); err != nil {
+		_ = response.Close()
+		return nil, err
+	}
+	return response, nil
+}
+
+// converse makes one call by a request that has its secrets.
+func (p *pipeline) converse(ctx context.Context, call Call, request fetch.Request, result *Result) (*fetch.Response, error) {
 	response, err := p.limited(ctx, call, func(ctx context.Context) (*fetch.Response, error) { return p.client.Do(ctx, request) })
 	if err == nil {
 		result.HTTPStatus = response.Status
 	} else if e, ok := asFetchError(err); ok {
 		result.HTTPStatus = e.Status
 	}
-	if err := p.judged(ctx, call, response, err); err != nil {
-		if response != nil {
-			_ = response.Close()
-		}
-		return nil, err
-	}
-	return response, nil
+	return response, err
 }
 
 // httpRequest puts together what a Source and a Request say.

@@ -144,6 +144,44 @@ func TestPages_WhatIsCounted(t *testing.T) {
 	}
 }
 
+// retriedAfter reads, which has to fail, tries the execution again after edit, and returns it as it is after some time.
+func retriedAfter(t *testing.T, sched callsheet.Scheduler, edit func()) callsheet.Execution {
+	t.Helper()
+	e := reads(t, sched)
+	require.Equal(t, callsheet.StateFailed, e.State)
+	edit()
+	_, err := sched.Retry(t.Context(), e.ID)
+	require.NoError(t, err)
+	time.Sleep(time.Minute)
+	return execution(t, sched, e.ID)
+}
+
+// retriedAfterPage1 has the library's second page fail until the Request was edited.
+func retriedAfterPage1(t *testing.T, l *library, pages callsheet.Pagination, edit func(*callsheet.Request)) (callsheet.Execution, *destmemory.Destination) {
+	t.Helper()
+	calls := 0
+	l.before = func(r *http.Request) *http.Response {
+		if calls++; calls > 1 {
+			return response(r, 404, "", nil)
+		}
+		return nil
+	}
+	sched, d := newReader(t, l, librarySheet(&pages, nil))
+	return retriedAfter(t, sched, func() {
+		editRequest(t, sched, edit)
+		l.before = nil
+	}), d
+}
+
+func editRequest(t *testing.T, sched callsheet.Scheduler, edit func(*callsheet.Request)) {
+	t.Helper()
+	r, err := sched.Requests().Get(t.Context(), "list")
+	require.NoError(t, err)
+	edit(&r)
+	_, err = sched.Requests().Update(t.Context(), r)
+	require.NoError(t, err)
+}
+
 func TestPages_SourceEditedBetweenThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var leaked []string
@@ -163,43 +201,23 @@ func TestPages_SourceEditedBetweenThem(t *testing.T) {
 		sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByLink}, nil)
 		sheet.Sources[0].BaseURL = "http://old.example"
 		sched, _ := newReader(t, api, sheet)
-		e := reads(t, sched)
-		require.Equal(t, callsheet.StateFailed, e.State)
-		src, err := sched.Sources().Get(t.Context(), "api")
-		require.NoError(t, err)
-		src.BaseURL, src.Headers = "https://new.example", map[string]string{"X-Key": "new-secret"}
-		_, err = sched.Sources().Update(t.Context(), src)
-		require.NoError(t, err)
-		broken = false
-		_, err = sched.Retry(t.Context(), e.ID)
-		require.NoError(t, err)
-		time.Sleep(time.Minute)
+		retriedAfter(t, sched, func() {
+			src, err := sched.Sources().Get(t.Context(), "api")
+			require.NoError(t, err)
+			src.BaseURL, src.Headers = "https://new.example", map[string]string{"X-Key": "new-secret"}
+			_, err = sched.Sources().Update(t.Context(), src)
+			require.NoError(t, err)
+			broken = false
+		})
 		assert.Empty(t, leaked)
 	})
 }
 
 func TestPages_RequestEditedBetweenThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
-		l := newLibrary(6, 2)
-		l.before = func(r *http.Request) *http.Response {
-			if broken && r.URL.Query().Get("after") == "item-2" {
-				return response(r, 404, "", nil)
-			}
-			return nil
-		}
-		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByLink}, nil))
-		e := reads(t, sched)
-		require.Equal(t, callsheet.StateFailed, e.State)
-		r, err := sched.Requests().Get(t.Context(), "list")
-		require.NoError(t, err)
-		r.Pages = &callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset", Size: 4} // links are broken; another way
-		_, err = sched.Requests().Update(t.Context(), r)
-		require.NoError(t, err)
-		_, err = sched.Retry(t.Context(), e.ID)
-		require.NoError(t, err)
-		time.Sleep(time.Minute)
-		e = execution(t, sched, e.ID)
+		e, d := retriedAfterPage1(t, newLibrary(6, 2), callsheet.Pagination{By: callsheet.PageByLink}, func(r *callsheet.Request) {
+			r.Pages = &callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset", Size: 4} // another way
+		})
 		assert.Equal(t, callsheet.StateFailed, e.State)
 		assert.Equal(t, callsheet.ClassPermanent, e.Class)
 		assert.Contains(t, e.Error, "the request was edited after 1 pages")
@@ -212,11 +230,9 @@ func TestCursor_MeansNothingToAnEditedRequest(t *testing.T) {
 		l := newLibrary(5, 100)
 		sched, _ := newReader(t, l, librarySheet(nil, sinceID()))
 		reads(t, sched)
-		r, err := sched.Requests().Get(t.Context(), "list")
-		require.NoError(t, err)
-		r.Path, r.Cursor = "/other", &callsheet.Cursor{Path: "$.at", Param: "since", Initial: "2026-01-01T00:00:00Z"}
-		_, err = sched.Requests().Update(t.Context(), r)
-		require.NoError(t, err)
+		editRequest(t, sched, func(r *callsheet.Request) {
+			r.Path, r.Cursor = "/other", &callsheet.Cursor{Path: "$.at", Param: "since", Initial: "2026-01-01T00:00:00Z"}
+		})
 		reads(t, sched)
 		assert.NotContains(t, l.asked, "since=5", "%v", l.asked)
 	})
@@ -240,27 +256,9 @@ func newLost(t *testing.T, rt http.RoundTripper, sheet callsheet.Sheet) losing {
 
 func TestPages_SizeEditedBetweenThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
 		l := newLibrary(6, 2)
-		l.before = func(r *http.Request) *http.Response {
-			if broken && r.URL.Query().Get("number") == "2" {
-				return response(r, 404, "", nil)
-			}
-			return nil
-		}
-		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Size: 2, SizeParam: "size"}, nil))
-		e := reads(t, sched)
-		require.Equal(t, callsheet.StateFailed, e.State)
-		r, err := sched.Requests().Get(t.Context(), "list")
-		require.NoError(t, err)
-		r.Pages.Size, l.size = 4, 4
-		_, err = sched.Requests().Update(t.Context(), r)
-		require.NoError(t, err)
-		broken = false
-		_, err = sched.Retry(t.Context(), e.ID)
-		require.NoError(t, err)
-		time.Sleep(time.Minute)
-		e = execution(t, sched, e.ID)
+		pages := callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Size: 2, SizeParam: "size"}
+		e, d := retriedAfterPage1(t, l, pages, func(r *callsheet.Request) { r.Pages.Size, l.size = 4, 4 })
 		assert.False(t, e.State == callsheet.StateSucceeded && len(ids(d)) < 6, "succeeded with %v", ids(d))
 	})
 }
@@ -325,26 +323,10 @@ func TestUnchanged_NotAfterADeliveryThatMayHaveHappened(t *testing.T) {
 
 func TestPages_TakenAwayBetweenAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
 		l := newLibrary(6, 2)
-		l.before = func(r *http.Request) *http.Response {
-			if broken && r.URL.Query().Get("after") == "item-2" {
-				return response(r, 404, "", nil)
-			}
-			return nil
-		}
-		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByLink}, nil))
-		e := reads(t, sched)
-		r, err := sched.Requests().Get(t.Context(), "list")
-		require.NoError(t, err)
-		r.Pages, r.Path = nil, "/everything"
-		_, err = sched.Requests().Update(t.Context(), r)
-		require.NoError(t, err)
-		broken = false
-		_, err = sched.Retry(t.Context(), e.ID)
-		require.NoError(t, err)
-		time.Sleep(time.Minute)
-		e = execution(t, sched, e.ID)
+		e, d := retriedAfterPage1(t, l, callsheet.Pagination{By: callsheet.PageByLink}, func(r *callsheet.Request) {
+			r.Pages, r.Path = nil, "/everything"
+		})
 		assert.Zero(t, l.asked["after=item-2"], "%s, delivered %v, asked %v", e.State, ids(d), l.asked)
 	})
 }

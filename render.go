@@ -97,7 +97,7 @@ func compileTemplates(r Request, contentType string) (all requestTemplates, wron
 
 // templateFault says what is wrong with a template of r. What stands around the actions may be a secret.
 func templateFault(r Request, field string, err error) *ValidationError {
-	return &ValidationError{Ref: Ref{KindRequest, r.ID}, Field: field, Value: "redacted", Rule: err.Error()}
+	return &ValidationError{Ref: Ref{KindRequest, r.ID}, Field: field, Value: redacted, Rule: err.Error()}
 }
 
 // ownFields returns r with maps that are not shared.

@@ -13,6 +13,9 @@ import (
 // ErrNoSecret is returned by a SecretResolver that knows no secret of this name.
 var ErrNoSecret = errors.New("there is no such secret")
 
+// redacted stands where a secret was, or may have been: in answers that repeat one, and in errors.
+const redacted = "redacted"
+
 // A SecretResolver knows the values of secrets, which Sources refer to by name ([Auth]).
 //
 // Secret may be called from many goroutines at once, for each call that is made: one that asks a remote vault

@@ -32,7 +32,7 @@ func (t TLS) with(ca, certificate string) fetch.TLS {
 func (t TLS) check(f *faults) {
 	for _, named := range []struct{ field, secret string }{{"tls.ca", t.CA}, {"tls.certificate", t.Certificate}} {
 		if named.secret != "" && !validID(named.secret) {
-			f.field(named.field, "redacted", "must be the name of a secret, not the secret; a name %s", ruleID)
+			f.field(named.field, redacted, "must be the name of a secret, not the secret; a name %s", ruleID)
 		}
 	}
 }

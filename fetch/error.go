@@ -204,11 +204,11 @@ func (c *conversation) explain(err error) (Kind, error) {
 	return kindOf(err), err
 }
 
-// expired looks at the clock as well: a dialer keeps the deadline by a timer of its own, which may fire
-// just before the context's.
+// expired reports whether ctx's deadline has passed; it may have ended otherwise. It looks at the clock as well: a dialer keeps the
+// deadline by a timer of its own, which may fire just before the context's.
 func expired(ctx context.Context) bool {
 	deadline, set := ctx.Deadline()
-	return ctx.Err() != nil || set && !time.Now().Before(deadline)
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || set && !time.Now().Before(deadline)
 }
 
 // both keeps the context's error and its cause in reach of errors.Is.

@@ -230,7 +230,7 @@ func (t *tokens) answer(ctx context.Context, key tokenKey, request *tokenRequest
 		close(request.done)
 	}()
 	request.token, request.err = ask()
-	request.settled = request.err == nil || !expired(ctx)
+	request.settled = request.err == nil || ctx.Err() == nil && !expired(ctx)
 }
 
 // drop forgets a token that the API refused, unless there is another one by now.

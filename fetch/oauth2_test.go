@@ -288,29 +288,45 @@ func TestOAuth2_SlowEndpointEndsWithTheRequest(t *testing.T) {
 }
 
 func TestOAuth2_WhoWaitsDoesNotFailWithWhoAsked(t *testing.T) {
-	overTime(t, func(t *testing.T, w *tokenWire, client *fetch.Client, request fetch.Request) {
-		w.pause = 10 * time.Second
-		var all sync.WaitGroup
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_, err := client.Do(ctx, request)
-			requireKind(t, err, fetch.KindTimeout)
+	for name, asker := range map[string]struct {
+		ends func(ctx context.Context) (context.Context, context.CancelFunc)
+		kind fetch.Kind
+	}{
+		"whose time is over": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}, fetch.KindTimeout},
+		"who is cancelled": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, fetch.KindCancelled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overTime(t, func(t *testing.T, w *tokenWire, client *fetch.Client, request fetch.Request) {
+				w.pause = 10 * time.Second
+				var all sync.WaitGroup
+				all.Go(func() {
+					ctx, cancel := asker.ends(t.Context())
+					defer cancel()
+					_, err := client.Do(ctx, request)
+					requireKind(t, err, asker.kind)
+				})
+				synctest.Wait()
+				impatient := request
+				impatient.Timeout = 500 * time.Millisecond
+				all.Go(func() {
+					_, err := client.Do(t.Context(), impatient)
+					requireKind(t, err, fetch.KindTimeout)
+				})
+				all.Go(func() {
+					_, err := client.Do(t.Context(), request)
+					assert.NoError(t, err, "when who asked gives up, who waits asks")
+				})
+				all.Wait()
+				assert.Len(t, w.forms, 1)
+			})
 		})
-		synctest.Wait()
-		impatient := request
-		impatient.Timeout = 500 * time.Millisecond
-		all.Go(func() {
-			_, err := client.Do(t.Context(), impatient)
-			requireKind(t, err, fetch.KindTimeout)
-		})
-		all.Go(func() {
-			_, err := client.Do(t.Context(), request)
-			assert.NoError(t, err, "when who asked gives up, who waits asks")
-		})
-		all.Wait()
-		assert.Len(t, w.forms, 1)
-	})
+	}
 }
 
 func TestOAuth2_RefusalIsThatOfAllWhoWait(t *testing.T) {

@@ -26,9 +26,9 @@ type Response struct {
 	scrub scrubber
 }
 
-// Close closes the Spool, if there is one.
+// Close closes the Spool, if there is one. Of a nil Response there is nothing to close.
 func (r *Response) Close() error {
-	if r.Spool == nil {
+	if r == nil || r.Spool == nil {
 		return nil
 	}
 	return r.Spool.Close()

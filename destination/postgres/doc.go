@@ -67,7 +67,8 @@
 // # Previews
 //
 // [Destination.Preview] writes a Batch in a transaction and rolls it back, to count what would be inserted, updated, left as it is, left out
-// and rejected. It needs no tables of its own. Sequences keep the numbers that they gave, and triggers what they did outside of
+// and rejected. It needs no tables of its own, and no right that Deliver does not need, but for a table that would be made: there it
+// takes the right to make a temporary one. Sequences keep the numbers that they gave, and triggers what they did outside of
 // the database.
 //
 // # What it does not promise

@@ -21,6 +21,11 @@ type lostError struct{ error }
 
 func (e lostError) Unwrap() error { return e.error }
 
+// A previewError is about what only a preview does: Deliver may succeed, whatever the server says here.
+type previewError struct{ error }
+
+func (e previewError) Unwrap() error { return e.error }
+
 // lostIf marks err if the connection did not survive it.
 func lostIf(conn *pgx.Conn, err error) error {
 	if conn.IsClosed() {
@@ -88,7 +93,9 @@ func (t target) explain(err error) error {
 		return nil
 	}
 	about := fmt.Errorf("target %q: %w", t.given, withDetail(err))
-	if _, ok := errors.AsType[*callsheet.ClassifiedError](err); !ok && !unreachable(err) && (aboutRows(err) || aboutTable(err)) {
+	_, classified := errors.AsType[*callsheet.ClassifiedError](err)
+	_, preview := errors.AsType[previewError](err)
+	if !classified && !preview && !unreachable(err) && (aboutRows(err) || aboutTable(err)) {
 		return permanent(about)
 	}
 	return about

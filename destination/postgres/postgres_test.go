@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -69,6 +70,25 @@ func query(t testing.TB, pool *pgxpool.Pool, statement string) []string {
 	})
 	require.NoError(t, err)
 	return all
+}
+
+// as returns a pool on pool's database of a role that was made for it, with the rights that grants gives to %[1]s.
+func as(t testing.TB, pool *pgxpool.Pool, grants string) *pgxpool.Pool {
+	t.Helper()
+	role := fmt.Sprintf("limited_%d", time.Now().UnixNano())
+	execute(t, pool, "CREATE ROLE "+role)
+	t.Cleanup(func() {
+		_, err := pool.Exec(context.Background(), fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role))
+		assert.NoError(t, err)
+	})
+	execute(t, pool, fmt.Sprintf(`GRANT USAGE ON SCHEMA callsheet TO %[1]s;
+		GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA callsheet TO %[1]s; `+grants, role))
+	config := pool.Config()
+	config.ConnConfig.RuntimeParams["role"] = role
+	limited, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(limited.Close)
+	return limited
 }
 
 func row(values ...any) callsheet.Record {

@@ -29,8 +29,10 @@ FROM   pg_catalog.pg_settings
 // triggers and rights are asked as Deliver would ask them. What a rollback does not take back stays: the numbers that
 // sequences gave, dead rows until the next vacuum, and what triggers did outside the database.
 //
-// It waits at most 2 s for a lock, and ends after 10 s; until it does, writers of rows with the same keys wait for it. In the mode upsert the
-// role needs the right to read the table. A table that Deliver would make is stood in for by a temporary one.
+// It waits at most 2 s for a lock, and ends after 10 s; until it does, writers of rows with the same keys wait for it.
+//
+// It takes the rights that Deliver takes. A table that Deliver would make is stood in for by a temporary one: a role that may not make
+// that has no preview, which is no error of [callsheet.ClassPermanent] where Deliver makes none.
 func (d *Destination) Preview(ctx context.Context, b callsheet.Batch) (p callsheet.Preview, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
@@ -98,6 +100,10 @@ func (d *Destination) preview(ctx context.Context, conn *pgx.Conn, t target, b c
 	return p, w.count(ctx, &p)
 }
 
+const rightsToCreate = `
+SELECT pg_catalog.has_schema_privilege($1, 'CREATE'),
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY')`
+
 // standIn makes a temporary table in the place of one that is not there.
 func standIn(ctx context.Context, conn *pgx.Conn, t target, fields []callsheet.Field) (table, error) {
 	if faults := creationFaults(t, fields); len(faults) > 0 {
@@ -107,12 +113,16 @@ func standIn(ctx context.Context, conn *pgx.Conn, t target, fields []callsheet.F
 	if err != nil {
 		return table{}, err
 	}
-	var may bool
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.has_schema_privilege($1, 'CREATE')", schema).Scan(&may); err != nil {
+	var may, mayStandIn bool
+	if err := conn.QueryRow(ctx, rightsToCreate, schema).Scan(&may, &mayStandIn); err != nil {
 		return table{}, err
 	}
-	if !may {
+	switch {
+	case !may:
 		return table{}, permanent(fmt.Errorf("the role may not create a table in the schema %q", schema))
+	case !mayStandIn && !t.merges(): // Deliver makes a temporary one itself to merge
+		return table{}, previewError{errors.New("a preview of a table that would be made takes the right to make temporary ones (TEMPORARY), " +
+			"which the role does not have")}
 	}
 	t.table = "callsheet_preview"
 	if err := execute(ctx, conn, "CREATE TEMPORARY TABLE "+t.table+" ("+t.definition(fields)+") ON COMMIT DROP"); err != nil {
@@ -157,12 +167,16 @@ func (w *writing) count(ctx context.Context, p *callsheet.Preview) error {
 		return err
 	}
 	err := w.conn.QueryRow(ctx, w.countStatement(columns, position), pgx.QueryExecModeExec).Scan(&p.Inserted, &p.Unchanged, &p.Updated)
+	if err != nil {
+		return previewError{err}
+	}
 	p.Ignored = fits.len() - p.Inserted - p.Unchanged - p.Updated
-	return err
+	return nil
 }
 
 // countStatement compares the rows with those that have their keys. Values are compared by their text: some
-// types have no other equality, and 1.0 in the place of 1 is a change.
+// types have no other equality, and 1.0 in the place of 1 is a change. It reads no column that Deliver does not read: the
+// role may have no right to. A row that was not found has null for its key, and IS NULL would take a composite of nulls for that.
 func (w *writing) countStatement(columns, position string) string {
 	key := quoteList("", w.target.key)
 	found, same := make([]string, 0, len(w.target.key)), []string{"true"}
@@ -174,8 +188,9 @@ func (w *writing) countStatement(columns, position string) string {
 		}
 	}
 	equal := strings.Join(same, " AND ")
-	return "SELECT count(*) FILTER (WHERE there.ctid IS NULL), count(*) FILTER (WHERE there.ctid IS NOT NULL AND " + equal + ")," +
-		" count(*) FILTER (WHERE there.ctid IS NOT NULL AND NOT (" + equal + "))" +
+	known := "there." + quote(w.target.key[0]) + " IS DISTINCT FROM NULL"
+	return "SELECT count(*) FILTER (WHERE NOT " + known + "), count(*) FILTER (WHERE " + known + " AND " + equal + ")," +
+		" count(*) FILTER (WHERE " + known + " AND NOT (" + equal + "))" +
 		" FROM (SELECT DISTINCT ON (" + key + ") " + columns + " FROM " + incoming + " ORDER BY " + key + ", " + position + " DESC) brought" +
 		" LEFT JOIN " + w.table.quoted() + " there ON " + strings.Join(found, " AND ")
 }

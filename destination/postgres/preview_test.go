@@ -12,6 +12,7 @@ import (
 	"github.com/callsheet-go/callsheet"
 	"github.com/callsheet-go/callsheet/destination/postgres"
 	"github.com/callsheet-go/callsheet/extract"
+	"github.com/callsheet-go/callsheet/store/memory"
 )
 
 func preview(t *testing.T, d *postgres.Destination, b callsheet.Batch) callsheet.Preview {
@@ -61,6 +62,14 @@ func TestPreview_CountsByMode(t *testing.T) {
 	}
 	assert.Equal(t, before, query(t, pool, "SELECT * FROM t"))
 	assert.Empty(t, query(t, pool, "SELECT FROM callsheet.delivered_batches"))
+}
+
+func TestPreview_FindsAKeyThatIsACompositeOfNulls(t *testing.T) {
+	d, _ := open(t, `
+		CREATE TYPE pair AS (a integer, b integer);
+		CREATE TABLE t (pair pair PRIMARY KEY);
+		INSERT INTO t VALUES ('(,)')`)
+	assert.Equal(t, callsheet.Preview{Inserted: 1, Unchanged: 1}, preview(t, d, batch(upsert("t", "pair"), row("pair", "(,)"), row("pair", "(1,)"))))
 }
 
 func TestPreview_SaysWhyRecordsDoNotFit(t *testing.T) {
@@ -117,6 +126,83 @@ func TestPreview_ReturnsWhatDeliverWould(t *testing.T) {
 		require.Error(t, err)
 		assert.Equal(t, refused(t, d, b).Error(), err.Error())
 	}
+}
+
+func TestPreview_ARightIsMissedAsDeliverWould(t *testing.T) {
+	const noTemporary = `DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %%I FROM PUBLIC', current_database()); END $$;`
+	for name, c := range map[string]struct {
+		delivery  callsheet.Delivery
+		grants    string
+		preview   *callsheet.Preview
+		noPreview string
+		fails     string // with this, as Deliver does
+	}{
+		"a column that is written cannot be read": {upsert("t", "id"), "GRANT INSERT, UPDATE, SELECT (id) ON t TO %[1]s",
+			nil, "permission denied for table t", "permission denied for table t"},
+		"what is not written need not be read": {upsert("t", "id"), "GRANT INSERT, UPDATE, SELECT (id, text) ON t TO %[1]s",
+			&callsheet.Preview{Inserted: 1, Updated: 1, Unchanged: 1}, "", ""},
+		"nothing can be read, nor need be": {into("fresh"), "GRANT INSERT ON fresh TO %[1]s",
+			&callsheet.Preview{Inserted: 3}, "", ""},
+		"no temporary table in the place of one that would be made": {into("made"), noTemporary + "GRANT CREATE ON SCHEMA public TO %[1]s",
+			nil, "a preview of a table that would be made takes the right to make temporary ones (TEMPORARY), which the role does not have", ""},
+		"no temporary table for a merge": {ignore("t", "id"), noTemporary + "GRANT ALL ON t TO %[1]s",
+			nil, "permission denied to create temporary tables", "permission denied to create temporary tables"},
+		"no temporary table for a merge into one that would be made": {upsert("made", "id"), noTemporary + "GRANT CREATE ON SCHEMA public TO %[1]s",
+			nil, "permission denied to create temporary tables", "permission denied to create temporary tables"},
+		"no row can be added":       {into("t"), "GRANT SELECT ON t TO %[1]s", nil, "permission denied for table t", "permission denied for table t"},
+		"no row can be replaced":    {upsert("t", "id"), "GRANT INSERT, SELECT ON t TO %[1]s", nil, "permission denied for table t", "permission denied for table t"},
+		"the key cannot be read":    {upsert("t", "id"), "GRANT INSERT, UPDATE ON t TO %[1]s", nil, "permission denied for table t", "permission denied for table t"},
+		"the schema cannot be used": {into("closed.t"), "GRANT ALL ON closed.t TO %[1]s", nil, "permission denied for schema closed", "permission denied for schema closed"},
+		"no table can be made":      {into("made"), "", nil, `may not create a table in the schema "public"`, "permission denied for schema public"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, pool := open(t, `
+				CREATE TABLE t (id integer PRIMARY KEY, text text, other text);
+				INSERT INTO t VALUES (1, 'one', 'x'), (2, 'two', 'x');
+				CREATE TABLE fresh (LIKE t);
+				CREATE SCHEMA closed; CREATE TABLE closed.t (LIKE t)`)
+			d := newDestination(t, as(t, pool, c.grants), postgres.WithCreateTable())
+			sched, err := callsheet.New(memory.New(), callsheet.WithDestination("warehouse", d))
+			require.NoError(t, err)
+			c.delivery.Destination = "warehouse"
+			fields := []callsheet.Field{{Name: "id", Path: "$.id", Type: extract.Integer}, {Name: "text", Path: "$.text", Type: extract.String}}
+			report, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{
+				Source: &callsheet.Source{BaseURL: "http://api.example"}, Request: &callsheet.Request{Path: "/"},
+				Extract: &callsheet.Extract{Records: "$[*]", Fields: fields}, Delivery: &c.delivery,
+				AnswerBody: `[{"id":1,"text":"one"},{"id":2,"text":"zwei"},{"id":3,"text":"drei"}]`,
+			})
+			require.NoError(t, err)
+			assert.Equal(t, c.preview, report.Preview)
+			assert.Contains(t, report.NoPreview, c.noPreview)
+
+			b := batch(c.delivery, row("id", 1, "text", "one"), row("id", 2, "text", "zwei"), row("id", 3, "text", "drei"))
+			b.Fields = fields
+			err = d.Deliver(t.Context(), b)
+			if c.fails == "" {
+				assert.Nil(t, report.Failure)
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, c.fails)
+			if assert.NotNil(t, report.Failure, "as Deliver fails: %v", err) {
+				assert.Equal(t, callsheet.ClassPermanent, report.Failure.Class)
+			}
+		})
+	}
+}
+
+func TestPreview_WhatOnlyItsCountIsRefusedIsNoFailure(t *testing.T) {
+	d, _ := open(t, `
+		CREATE TYPE mood AS ENUM ('fine');
+		CREATE FUNCTION said(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'not to be said'; END $$;
+		CREATE CAST (mood AS text) WITH FUNCTION said(mood);
+		CREATE TABLE t (id integer PRIMARY KEY, mood mood);
+		INSERT INTO t VALUES (1, 'fine')`)
+	b := batch(upsert("t", "id"), row("id", 1, "mood", "fine"))
+	_, err := d.Preview(t.Context(), b)
+	require.ErrorContains(t, err, "not to be said")
+	assert.NotEqual(t, callsheet.ClassPermanent, callsheet.Classify(err))
+	deliver(t, d, b)
 }
 
 func TestPreview_NeedsNoTablesOfItsOwn(t *testing.T) {
