@@ -160,6 +160,32 @@ func TestLimits_SchedulesTakeTurns(t *testing.T) {
 	}
 }
 
+func TestLimits_TheTurnOfACancelledExecutionIsForWhoAsksNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &gauge{}
+		sheet := limitedSheet(5, callsheet.Source{ID: "a", Limits: []limit.Limit{{Requests: 1, Per: time.Minute}}})
+		sched := runLimited(t, api, sheet)
+		began := time.Now()
+		var all []callsheet.Execution
+		for _, sch := range sheet.Schedules[:4] {
+			e, err := sched.Execute(t.Context(), sch.ID)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			all = append(all, e)
+		}
+		_, err := sched.Cancel(t.Context(), all[1].ID, "not wanted")
+		require.NoError(t, err)
+		next, err := sched.Execute(t.Context(), "s4")
+		require.NoError(t, err)
+		time.Sleep(4 * time.Minute)
+		for e, at := range map[string]time.Duration{all[0].ID: 0, next.ID: 1, all[2].ID: 2, all[3].ID: 3} {
+			last, _ := execution(t, sched, e).Last()
+			require.WithinDuration(t, began.Add(at*time.Minute), last.StartedAt, time.Second, "turn %d", at)
+		}
+		require.Len(t, api.calls(), 4)
+	})
+}
+
 func TestLimits_SoManyCallsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &gauge{takes: 3 * time.Second}

@@ -103,8 +103,9 @@ func (l *Local) Learn(name string, q Quota) {
 func (l *Local) Leave(holder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now()
 	for _, k := range l.keys {
-		k.leave(holder)
+		k.leave(now, holder)
 	}
 }
 
