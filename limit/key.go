@@ -41,6 +41,7 @@ type key struct {
 	spent     time.Time // nobody calls before it: an API said that no calls remain
 	remaining int       // calls that an API takes until reset
 	reset     time.Time
+	stopped   time.Time     // since when an API's word lets nobody call, while one does
 	underway  int           // calls that were granted and not released
 	call      time.Duration // how long calls take, a moving average; 0: not known
 
@@ -338,6 +339,7 @@ func (k *key) grant(now time.Time, holder string) {
 	}
 	if k.reset.After(now) {
 		k.remaining = max(k.remaining-1, 0)
+		k.stopped = now
 	}
 	k.underway++
 }
@@ -354,6 +356,9 @@ func (k *key) release(took time.Duration) {
 
 // learn takes in what an API said.
 func (k *key) learn(now time.Time, q Quota) {
+	if until, _ := k.standsStill(now); until.IsZero() {
+		k.stopped = now
+	}
 	bound := now.Add(MaxWait)
 	if q.RetryAfter > 0 {
 		k.until = later(k.until, earlier(now.Add(q.RetryAfter), bound))
@@ -374,6 +379,21 @@ func (k *key) learn(now time.Time, q Quota) {
 		k.remaining, k.reset, k.spent = q.Remaining, reset, time.Time{}
 		k.unspread(now)
 	}
+}
+
+// standsStill returns until when an API's word lets nobody call; zero if they may.
+func (k *key) standsStill(now time.Time) (until time.Time, why StandstillReason) {
+	spent := k.spent
+	if k.remaining == 0 {
+		spent = later(spent, k.reset)
+	}
+	switch {
+	case !later(k.until, spent).After(now):
+		return time.Time{}, ""
+	case k.until.Before(spent):
+		return spent, NoneRemaining
+	}
+	return k.until, AskedToWait
 }
 
 // unspread lets those go early who waited for a word that holds no more.

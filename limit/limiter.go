@@ -51,6 +51,29 @@ type Leaver interface {
 	Leave(holder string)
 }
 
+// A Teller is a Limiter that can tell what it learned that stops all calls. Implementing it is optional: without it nobody sees
+// why the calls wait.
+type Teller interface {
+	// Standstills returns, by key, those that last.
+	Standstills() []Standstill
+}
+
+// A Standstill is a time in which nobody is granted a call under a key, because an API said so.
+type Standstill struct {
+	Key   string
+	Since time.Time // when the first was learned of those without a break
+	Until time.Time
+	Why   StandstillReason
+}
+
+// StandstillReason says what an API said.
+type StandstillReason string
+
+const (
+	AskedToWait   StandstillReason = "asked to wait"   // Quota.RetryAfter
+	NoneRemaining StandstillReason = "no calls remain" // Quota.Remaining, which is zero, or was used up since
+)
+
 // A Grant is a Limiter's answer.
 type Grant struct {
 	// Wait is zero if the call may be made. Otherwise it may not, and Wait is after what time to ask again.

@@ -92,6 +92,7 @@ var cases = []testCase{
 	{"a turn that was left is good for one call", "the turn of who left, and then the one behind, would be given twice", false, leftTurnOnce},
 	{"who is late holds up nobody who asks", "an execution whose worker was lost must not cost the others its turn", false, lateHolder},
 	{"who asks after some did not come gets a turn that is nobody's", "two who are promised the same turn both come, and one of them waits again", true, promisedTwice},
+	{"what an API said that stops all calls is told, by a Limiter that can", "somebody asks why there is no data, and nothing failed", false, toldStandstills},
 	{"a place that nobody comes back for is given up", "cancelled holders must not hold up the others for good", true, givenUp},
 }
 
@@ -455,6 +456,50 @@ func promisedTwice(t *trial) {
 		t.granted(holder, l)
 		time.Sleep(time.Hour)
 	}
+}
+
+func toldStandstills(t *trial) {
+	teller, ok := t.Limiter.(limit.Teller)
+	if !ok {
+		t.Skip("it is no limit.Teller")
+	}
+	began := time.Now()
+	expect := func(why string, expected ...limit.Standstill) {
+		t.Helper()
+		told := teller.Standstills()
+		require.Len(t, told, len(expected), why)
+		for i, e := range expected {
+			assert.Equal(t, e.Key, told[i].Key, why)
+			assert.Equal(t, e.Why, told[i].Why, why)
+			assert.WithinDuration(t, e.Since, told[i].Since, slack, why)
+			assert.WithinDuration(t, e.Until, told[i].Until, slack, why)
+		}
+	}
+	hour := began.Add(time.Hour)
+	t.granted("first", slow)
+	t.waits("second", slow)
+	t.Learn("few", limit.Quota{Remaining: 2, Reset: hour})
+	t.granted("a", limit.Limit{Key: "few"})
+	expect("neither a rate nor calls that remain were expected to be told")
+
+	time.Sleep(2 * slack)
+	now := time.Now()
+	asked := limit.Standstill{Key: "asked", Since: now, Until: now.Add(2 * time.Hour), Why: limit.AskedToWait}
+	daily := limit.Standstill{Key: "daily", Since: now, Until: now.Add(limit.MaxWait), Why: limit.AskedToWait}
+	few := limit.Standstill{Key: "few", Since: now, Until: hour, Why: limit.NoneRemaining}
+	none := limit.Standstill{Key: "none", Since: now, Until: hour, Why: limit.NoneRemaining}
+	t.Learn("none", limit.Quota{Remaining: 0, Reset: hour})
+	t.Learn("asked", limit.Quota{RetryAfter: 2 * time.Hour, Remaining: 0, Reset: hour})
+	t.granted("b", limit.Limit{Key: "few"})
+	t.Learn("short", limit.Quota{RetryAfter: slack})
+	t.Learn("daily", limit.Quota{RetryAfter: 1000 * time.Hour})
+	expect("all were expected, by key", asked, daily, few, none, limit.Standstill{Key: "short", Since: now, Until: now.Add(slack), Why: limit.AskedToWait})
+
+	time.Sleep(2 * slack)
+	none.Until = now.Add(3 * time.Hour)
+	t.Learn("none", limit.Quota{Remaining: 0, Reset: none.Until})
+	t.Learn("few", limit.Quota{Remaining: 5, Reset: now.Add(3 * time.Hour)})
+	expect("what is over, or taken back, was expected to be told no more, and what is longer now from its beginning", asked, daily, none)
 }
 
 func givenUp(t *trial) {
