@@ -142,8 +142,15 @@ func (g *gate) take(ctx context.Context, call Call, since *time.Time) (limit.Gra
 // leave tells the limiter that an execution makes no more calls, if it waited for one.
 func (g *gate) leave(e Execution) {
 	waited := func(a Attempt) bool { return a.Waited == ReasonLimited }
-	if leaver, ok := g.limiter.(limit.Leaver); ok && e.State.Final() && slices.ContainsFunc(e.Attempts, waited) {
-		leaver.Leave(e.ID)
+	if e.State.Final() && slices.ContainsFunc(e.Attempts, waited) {
+		g.gone(e.ID)
+	}
+}
+
+// gone tells the limiter that a holder does not ask again.
+func (g *gate) gone(holder string) {
+	if leaver, ok := g.limiter.(limit.Leaver); ok {
+		leaver.Leave(holder)
 	}
 }
 

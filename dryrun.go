@@ -120,6 +120,7 @@ func (s *scheduler) DryRun(ctx context.Context, r DryRunRequest) (DryRunReport, 
 	if r.Source != nil { // a value is not the Source that is defined, whatever its ID: what it meets with is not that one's
 		gate = newGate(limit.New(), slog.New(slog.DiscardHandler))
 	}
+	defer gate.gone(call.Execution.ID)
 	d := newDryRun(s, gate, call, cmp.Or(r.MaxRecords, DefaultDryRunRecords))
 	err = isolate(func() error { return d.run(bounded) })
 	if ctx.Err() != nil {

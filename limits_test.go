@@ -186,6 +186,24 @@ func TestLimits_TheTurnOfACancelledExecutionIsForWhoAsksNext(t *testing.T) {
 	})
 }
 
+func TestLimits_ADryRunThatWouldHaveToWaitKeepsNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sheet := limitedSheet(2, callsheet.Source{ID: "a", Limits: []limit.Limit{{Requests: 1, Per: time.Hour}}})
+		sched := runLimited(t, &gauge{}, sheet)
+		began := time.Now()
+		_, err := sched.Execute(t.Context(), "s0")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		report, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{Schedule: "s1"})
+		require.NoError(t, err)
+		require.Equal(t, callsheet.ClassThrottled, report.Failure.Class)
+		e, err := sched.Execute(t.Context(), "s1")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.WithinDuration(t, began.Add(time.Hour), execution(t, sched, e.ID).NotBefore, time.Second)
+	})
+}
+
 func TestLimits_SoManyCallsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &gauge{takes: 3 * time.Second}
