@@ -135,7 +135,7 @@ func (k *key) forget(p *place) {
 func (k *key) trim() {
 	for n := len(k.queue); n > 0 && k.queue[n-1].holder == ""; n-- {
 		k.forget(k.queue[n-1])
-		k.queue = k.queue[:n-1]
+		k.queue = slices.Delete(k.queue, n-1, n)
 	}
 }
 
