@@ -270,6 +270,27 @@ func (g *gate) circuits() []Circuit {
 	return all
 }
 
+// A Standstill is a time in which a Source is not called, because its API said so.
+type Standstill struct {
+	Source string                 `json:"source"`
+	Since  time.Time              `json:"since"` // when the API said so first
+	Until  time.Time              `json:"until"`
+	Why    limit.StandstillReason `json:"why"`
+}
+
+// standstills lists those that the limiter can tell of.
+func (g *gate) standstills() []Standstill {
+	all := []Standstill{}
+	teller, ok := g.limiter.(limit.Teller)
+	if !ok {
+		return all
+	}
+	for _, s := range teller.Standstills() { // what is learned is learned under the key of a Source
+		all = append(all, Standstill{Source: s.Key, Since: s.Since.UTC(), Until: s.Until.UTC(), Why: s.Why})
+	}
+	return all
+}
+
 // maxLimits bounds how many limits a Source has.
 const maxLimits = 10
 

@@ -123,9 +123,9 @@ func (s *scheduler) DryRun(ctx context.Context, r DryRunRequest) (DryRunReport, 
 	if r.Source != nil { // a value is not the Source that is defined, whatever its ID: what it meets with is not that one's
 		gate = newGate(limit.New(), slog.New(slog.DiscardHandler))
 	}
+	defer gate.giveUp(call.Execution.ID)
 	d := newDryRun(s, gate, call, cmp.Or(r.MaxRecords, DefaultDryRunRecords))
 	err = isolate(func() error { return d.run(bounded) })
-	gate.giveUp(call.Execution.ID)
 	if ctx.Err() != nil {
 		return DryRunReport{}, fmt.Errorf("dry run: %w", context.Cause(ctx))
 	}
@@ -150,6 +150,9 @@ func (s *scheduler) dryCall(ctx context.Context, r DryRunRequest) (Call, error) 
 	}
 	if call.Delivery != nil {
 		f.add(s.prepareDelivery(call.Delivery))
+	}
+	for _, err := range s.languages.cursorFaults(call.Request, call.Extract) {
+		f.add(err)
 	}
 	if r.MaxRecords < 0 || r.MaxRecords > MaxDryRunRecords {
 		f.field("max_records", r.MaxRecords, "must be 0 (for the default of %d) to %d", DefaultDryRunRecords, MaxDryRunRecords)

@@ -294,22 +294,6 @@ func TestDryRun_SentIsTheCallAlsoWhereItDidNotGetThere(t *testing.T) {
 	}
 }
 
-func TestDryRun_KeepsNoPlaceUnderALimit(t *testing.T) {
-	limiter := limit.New()
-	sched, _, sheet := dryScheduler(t, text(marketsAnswer), callsheet.WithLimiter(limiter))
-	sheet.Sources[0].Limits = []limit.Limit{{Key: "shared", Requests: 1, Per: time.Hour}}
-	require.NoError(t, sched.Define(t.Context(), sheet))
-	require.Nil(t, dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s"}).Failure)
-	for range 2 {
-		report := dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s"})
-		require.NotNil(t, report.Failure)
-		assert.Equal(t, callsheet.ClassThrottled, report.Failure.Class)
-	}
-	grant, err := limiter.Take(t.Context(), "an execution", sheet.Sources[0].Limits)
-	require.NoError(t, err)
-	assert.LessOrEqual(t, grant.Wait, time.Hour, "nobody comes back for the places of dry runs")
-}
-
 func TestDryRun_PagesAndCursor(t *testing.T) {
 	var calls atomic.Int64
 	sched, _, sheet := dryScheduler(t, func(w http.ResponseWriter, r *http.Request) {

@@ -160,6 +160,50 @@ func TestLimits_SchedulesTakeTurns(t *testing.T) {
 	}
 }
 
+func TestLimits_TheTurnOfACancelledExecutionIsForWhoAsksNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &gauge{}
+		sheet := limitedSheet(5, callsheet.Source{ID: "a", Limits: []limit.Limit{{Requests: 1, Per: time.Minute}}})
+		sched := runLimited(t, api, sheet)
+		began := time.Now()
+		var all []callsheet.Execution
+		for _, sch := range sheet.Schedules[:4] {
+			e, err := sched.Execute(t.Context(), sch.ID)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			all = append(all, e)
+		}
+		_, err := sched.Cancel(t.Context(), all[1].ID, "not wanted")
+		require.NoError(t, err)
+		next, err := sched.Execute(t.Context(), "s4")
+		require.NoError(t, err)
+		time.Sleep(4 * time.Minute)
+		for e, at := range map[string]time.Duration{all[0].ID: 0, next.ID: 1, all[2].ID: 2, all[3].ID: 3} {
+			last, _ := execution(t, sched, e).Last()
+			require.WithinDuration(t, began.Add(at*time.Minute), last.StartedAt, time.Second, "turn %d", at)
+		}
+		require.Len(t, api.calls(), 4)
+	})
+}
+
+func TestLimits_ADryRunThatWouldHaveToWaitKeepsNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sheet := limitedSheet(2, callsheet.Source{ID: "a", Limits: []limit.Limit{{Requests: 1, Per: time.Hour}}})
+		sched := runLimited(t, &gauge{}, sheet)
+		began := time.Now()
+		_, err := sched.Execute(t.Context(), "s0")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		report, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{Schedule: "s1"})
+		require.NoError(t, err)
+		require.Equal(t, callsheet.ClassThrottled, report.Failure.Class)
+		e, err := sched.Execute(t.Context(), "s1")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.WithinDuration(t, began.Add(time.Hour), execution(t, sched, e.ID).NotBefore, time.Second)
+	})
+}
+
 func TestLimits_SoManyCallsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &gauge{takes: 3 * time.Second}
@@ -195,9 +239,16 @@ func TestLimits_OneExecutionsRetryAfterHoldsUpTheOthers(t *testing.T) {
 		require.Equal(t, callsheet.ReasonLimited, held.Reason)
 		require.WithinDuration(t, began.Add(time.Minute), held.NotBefore, time.Second)
 		require.Equal(t, callsheet.ReasonThrottled, execution(t, sched, first.ID).Reason, "to this one the API said it")
+		report, err := sched.Monitor(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []callsheet.Standstill{{Source: "a", Since: began.UTC(), Until: began.Add(time.Minute).UTC(), Why: limit.AskedToWait}}, report.Standstills)
 		time.Sleep(2 * time.Minute)
 		succeededUnspent(t, sched, all)
 		require.GreaterOrEqual(t, api.calls()[3].Sub(began), time.Minute)
+		report, err = sched.Monitor(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, report.Standstills)
+		require.NotNil(t, report.Standstills, "an empty list in JSON")
 	})
 }
 
@@ -231,6 +282,12 @@ func TestLimits_WhatAnAPISaysOfItsQuotaHolds(t *testing.T) {
 				all := append(executesAll(t, sched, sheet), first)
 				time.Sleep(80 * time.Second)
 				require.Len(t, api.calls(), 1+tc.free)
+				report, err := sched.Monitor(t.Context())
+				require.NoError(t, err)
+				require.Len(t, report.Standstills, 1)
+				stop := report.Standstills[0]
+				require.Equal(t, callsheet.Standstill{Source: "a", Since: stop.Since, Until: began.Add(90 * time.Second).UTC(), Why: limit.NoneRemaining}, stop)
+				require.WithinDuration(t, began, stop.Since, 2*time.Second)
 				time.Sleep(time.Minute)
 				succeededUnspent(t, sched, all)
 				require.GreaterOrEqual(t, api.calls()[1+tc.free].Sub(began), 90*time.Second)
@@ -400,6 +457,25 @@ func (l *brokenLimiter) Take(ctx context.Context, holder string, limits []limit.
 		return limit.Grant{}, errors.New("connection refused")
 	}
 	return l.Limiter.Take(ctx, holder, limits)
+}
+
+// brokenTeller cannot tell.
+type brokenTeller struct{ limit.Limiter }
+
+func (brokenTeller) Standstills() []limit.Standstill { panic("no connection") }
+
+func TestLimits_MonitorReportsWithoutALimiterThatTells(t *testing.T) {
+	for name, limiter := range map[string]limit.Limiter{"none": struct{ limit.Limiter }{limit.New()}, "one that panics": brokenTeller{limit.New()}} {
+		t.Run(name, func(t *testing.T) {
+			var book logbook
+			sched, err := callsheet.New(memory.New(), callsheet.WithLimiter(limiter), callsheet.WithLogger(book.logger()))
+			require.NoError(t, err)
+			report, err := sched.Monitor(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, report.Standstills)
+			require.Len(t, book.lines("limiter did not tell"), map[string]int{"one that panics": 1}[name])
+		})
+	}
 }
 
 func TestLimits_ALimiterThatFailsCostsNoAttempt(t *testing.T) {

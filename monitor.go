@@ -37,6 +37,9 @@ type MonitorReport struct {
 	// Circuits are those of this process that are not closed: their Sources' executions wait. They are no findings,
 	// and close by themselves when the API is well.
 	Circuits []Circuit `json:"circuits"`
+	// Standstills are those of Sources whose API said that nobody may call, as far as this process learned: executions wait. They
+	// are no findings either. A Limiter that is no [limit.Teller] tells of none.
+	Standstills []Standstill `json:"standstills"`
 
 	Counts  MonitorCounts `json:"counts"`
 	Backlog Backlog       `json:"backlog"`
@@ -86,6 +89,13 @@ func (s *scheduler) Monitor(ctx context.Context) (MonitorReport, error) {
 	}
 	report := newReport(survey)
 	report.Circuits = s.gate.circuits()
+	err = guard(func() error {
+		report.Standstills = s.gate.standstills()
+		return nil
+	})
+	if err != nil {
+		s.log.WarnContext(ctx, "limiter did not tell", slog.Any(keyError, err))
+	}
 	err = guard(func() (err error) {
 		report.Backlog.Queue, err = s.queue.Stats(ctx)
 		return err
@@ -101,6 +111,7 @@ func newReport(v Survey) MonitorReport {
 	r := MonitorReport{
 		At:     v.Now,
 		Failed: []Finding{}, Stuck: []Finding{}, Stale: []Finding{}, NeverRun: []Finding{}, DeadLetters: []Finding{},
+		Circuits: []Circuit{}, Standstills: []Standstill{},
 		Counts: MonitorCounts{Failed: v.FailedCount, Stuck: v.StuckCount, Stale: v.UnplannedCount + v.UnclaimedCount,
 			NeverRun: v.NeverRunCount, DeadLetters: v.DeadLetterCount},
 		Backlog: Backlog{Pending: v.Pending, Running: v.Running, OldestReady: v.OldestReady},

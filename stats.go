@@ -10,7 +10,8 @@ import (
 
 // A Tally counts executions and what they did. Stores keep one for each Schedule and one for all,
 // and bring them up to date with every change of an execution, in the same transaction; so a
-// Tally is always what a recount of the executions would give. The zero Tally is empty.
+// Tally is always what a recount of the executions would give, but that attempts which their histories have let go of
+// ([Execution].Attempts) stay counted. The zero Tally is empty.
 type Tally struct {
 	Pending   int64 `json:"pending,omitempty"`
 	Running   int64 `json:"running,omitempty"`

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -40,25 +41,31 @@ type key struct {
 	spent     time.Time // nobody calls before it: an API said that no calls remain
 	remaining int       // calls that an API takes until reset
 	reset     time.Time
+	stopped   time.Time     // since when an API's word lets nobody call, while one does
 	underway  int           // calls that were granted and not released
 	call      time.Duration // how long calls take, a moving average; 0: not known
 
-	queue   []*place // those who wait, in the order in which they asked first
+	queue   []*place // turns, in the order in which they were promised first
 	waiting map[string]*place
-	parked  int // how many of them wait for another key longer than for this
+	parked  int // how many who wait do so for another key, longer than for this
+	vacant  int // how many turns in the queue were left
 	lastSeq uint64
 	swept   time.Time
 	used    time.Time
 }
 
-// A place is a holder's in a key's queue.
+// A place is a turn in a key's queue.
 type place struct {
-	holder string
+	holder string // empty: it was left, and is for who asks next
 	seq    uint64
 	due    time.Time // when the holder was told to ask again
 	parked bool
 	spread bool // nothing but an API's word makes it wait, and due is its turn after that
+	paced  bool // due is its turn at the pace in force, and no guess
 }
+
+// late reports whether the turn's time is over, so that nobody waits for it.
+func (p *place) late(now time.Time) bool { return p.due.Before(now.Add(-grace)) }
 
 func newKey() *key { return &key{waiting: map[string]*place{}} }
 
@@ -86,6 +93,7 @@ func (k *key) set(l Limit, now time.Time) {
 		}
 	}
 	k.limit = l
+	k.unpace()
 	// What was counted at a slower pace must not hold up a faster one, nor be forgotten should the slower come back:
 	// holders whose settings differ ask in turn.
 	if tat, known := k.former[l]; known {
@@ -103,18 +111,31 @@ func (k *key) sweep(now time.Time) {
 	}
 	k.swept = now
 	k.queue = slices.DeleteFunc(k.queue, func(p *place) bool {
-		stale := now.Sub(p.due) > PlaceKept
+		stale := now.Sub(p.due) > PlaceKept || p.holder == "" && p.due.Before(now)
 		if stale {
 			k.forget(p)
 		}
 		return stale
 	})
+	k.trim()
 }
 
 func (k *key) forget(p *place) {
+	if p.holder == "" {
+		k.vacant--
+		return
+	}
 	delete(k.waiting, p.holder)
 	if p.parked {
 		k.parked--
+	}
+}
+
+// trim forgets the turns behind the last that is promised: they are nobody's anyway.
+func (k *key) trim() {
+	for n := len(k.queue); n > 0 && k.queue[n-1].holder == ""; n-- {
+		k.forget(k.queue[n-1])
+		k.queue = slices.Delete(k.queue, n-1, n)
 	}
 }
 
@@ -149,23 +170,22 @@ func (k *key) usual() time.Duration {
 
 // ask returns when holder's call can be granted: now, or the time that can be promised.
 func (k *key) ask(now time.Time, holder string) time.Time {
-	p := k.waiting[holder]
+	p := k.seat(now, holder)
 	if p == nil {
-		return later(k.next(now, len(k.queue)-k.parked), k.afterSpread(now))
+		return later(k.next(now, k.expected(now)), k.afterTurns(now))
 	}
-	if p.spread && p.due.After(now) {
+	if (p.spread || p.paced && p.holder == "") && p.due.After(now) { // those behind have the turns right after it
 		return later(k.next(now, 0), p.due)
 	}
 	// Those before it who are late are not waited for. Those whose time is about to come are: what holder would
 	// take now is promised to them.
-	late := now.Add(-grace)
 	window := k.limit.interval()
 	if k.limit.Concurrent > 0 {
 		window = max(window, k.usual())
 	}
 	ahead, soon := 0, 0
 	for _, q := range k.queue[:k.index(p)] {
-		if q.due.Before(late) {
+		if q.holder == "" || q.late(now) {
 			continue
 		}
 		if !q.parked {
@@ -181,13 +201,44 @@ func (k *key) ask(now time.Time, holder string) time.Time {
 	return k.next(now, ahead)
 }
 
-// afterSpread is the turn after those that were given out beyond the end of what an API said: until the last of them has
+// seat returns the turn that is holder's if it asks now: the first that was left, if it comes before its own. One whose time
+// is over is nobody's: who took it would be in the way of the next. It is nil for who has none and gets none.
+func (k *key) seat(now time.Time, holder string) *place {
+	own := k.waiting[holder]
+	if k.vacant == 0 || own != nil && own.parked {
+		return own
+	}
+	for _, p := range k.queue {
+		if p == own {
+			break
+		}
+		if p.holder == "" && !p.due.Before(now) && (own == nil || p.due.Before(own.due)) {
+			return p
+		}
+	}
+	return own
+}
+
+// expected is how many come before who asks first, but for those at the head who are late.
+func (k *key) expected(now time.Time) int {
+	n := len(k.waiting) - k.parked
+	for _, p := range k.queue {
+		if !p.late(now) {
+			break
+		}
+		if p.holder != "" && !p.parked {
+			n--
+		}
+	}
+	return n
+}
+
+// afterTurns is the turn after those that were given out, be it beyond the end of what an API said: until the last of them has
 // come, nobody passes by.
-func (k *key) afterSpread(now time.Time) time.Time {
-	late := now.Add(-grace)
+func (k *key) afterTurns(now time.Time) time.Time {
 	for _, p := range slices.Backward(k.queue) {
-		if p.spread && !p.due.Before(late) {
-			return p.due.Add(restart)
+		if (p.spread || p.paced) && !p.late(now) {
+			return p.due.Add(cmp.Or(k.limit.interval(), restart))
 		}
 	}
 	return time.Time{}
@@ -200,10 +251,13 @@ func (k *key) index(p *place) int {
 // keep keeps holder's place, or gives it one, until due. It is parked if another key makes it wait.
 func (k *key) keep(now time.Time, holder string, due time.Time, parked bool) {
 	p := k.waiting[holder]
+	if p == nil && parked {
+		return // it has no need of a place here yet
+	}
+	if !parked {
+		p = k.sit(now, holder)
+	}
 	if p == nil {
-		if parked {
-			return // it has no need of a place here yet
-		}
 		k.lastSeq++
 		p = &place{holder: holder, seq: k.lastSeq}
 		k.waiting[holder] = p
@@ -216,20 +270,54 @@ func (k *key) keep(now time.Time, holder string, due time.Time, parked bool) {
 		k.parked++
 	}
 	p.spread = !parked && k.limit.interval() == 0 && (p.spread && due.Equal(p.due) || k.told(now))
+	p.paced = !parked && k.limit.interval() > 0 && k.limit.Concurrent == 0
 	p.due, p.parked = due, parked
+}
+
+// sit gives holder its seat, and returns it. The turn that it had before is for who asks next.
+func (k *key) sit(now time.Time, holder string) *place {
+	own, p := k.waiting[holder], k.seat(now, holder)
+	if p == own {
+		return own
+	}
+	if own != nil {
+		k.vacate(own)
+	}
+	p.holder = holder
+	k.waiting[holder] = p
+	k.vacant--
+	k.trim()
+	return p
+}
+
+// vacate leaves a turn to who asks next.
+func (k *key) vacate(p *place) {
+	k.forget(p)
+	p.holder = ""
+	k.vacant++
 }
 
 // told reports whether an API's word holds up calls that ask now.
 func (k *key) told(now time.Time) bool {
-	return k.until.After(now) || k.spent.After(now) || k.reset.After(now) && k.remaining <= len(k.queue)-k.parked
+	return k.until.After(now) || k.spent.After(now) || k.reset.After(now) && k.remaining <= len(k.waiting)-k.parked
 }
 
-// leave gives up holder's place.
-func (k *key) leave(holder string) {
+// leave gives up holder's place. Its turn is for who asks next.
+func (k *key) leave(now time.Time, holder string) {
 	p := k.waiting[holder]
 	if p == nil {
 		return
 	}
+	if p.parked || p.due.Before(now) {
+		k.remove(p)
+	} else {
+		k.vacate(p)
+	}
+	k.trim()
+}
+
+// remove takes a holder's place out of the queue.
+func (k *key) remove(p *place) {
 	i := k.index(p)
 	if i == 0 {
 		k.queue[0] = nil
@@ -242,12 +330,16 @@ func (k *key) leave(holder string) {
 
 // grant counts a call of holder's.
 func (k *key) grant(now time.Time, holder string) {
-	k.leave(holder)
+	if p := k.sit(now, holder); p != nil {
+		k.remove(p)
+		k.trim()
+	}
 	if gap := k.limit.interval(); gap > 0 {
 		k.tat = later(k.tat, now).Add(gap)
 	}
 	if k.reset.After(now) {
 		k.remaining = max(k.remaining-1, 0)
+		k.stopped = now
 	}
 	k.underway++
 }
@@ -264,6 +356,9 @@ func (k *key) release(took time.Duration) {
 
 // learn takes in what an API said.
 func (k *key) learn(now time.Time, q Quota) {
+	if until, _ := k.standsStill(now); until.IsZero() {
+		k.stopped = now
+	}
 	bound := now.Add(MaxWait)
 	if q.RetryAfter > 0 {
 		k.until = later(k.until, earlier(now.Add(q.RetryAfter), bound))
@@ -286,6 +381,21 @@ func (k *key) learn(now time.Time, q Quota) {
 	}
 }
 
+// standsStill returns until when an API's word lets nobody call; zero if they may.
+func (k *key) standsStill(now time.Time) (until time.Time, why StandstillReason) {
+	spent := k.spent
+	if k.remaining == 0 {
+		spent = later(spent, k.reset)
+	}
+	switch {
+	case !later(k.until, spent).After(now):
+		return time.Time{}, ""
+	case k.until.Before(spent):
+		return spent, NoneRemaining
+	}
+	return k.until, AskedToWait
+}
+
 // unspread lets those go early who waited for a word that holds no more.
 func (k *key) unspread(now time.Time) {
 	if k.until.After(now) {
@@ -293,6 +403,14 @@ func (k *key) unspread(now time.Time) {
 	}
 	for _, p := range k.queue {
 		p.spread = false
+	}
+	k.unpace()
+}
+
+// unpace lets those who come pass by who was promised a turn at a pace, or by a word, that holds no more.
+func (k *key) unpace() {
+	for _, p := range k.queue {
+		p.paced = false
 	}
 }
 

@@ -24,8 +24,8 @@ type Limiter interface {
 	// If the call may not be made now, the Grant says how long to wait, and holder has a place under the limit
 	// that makes it wait longest: calls of others that ask later come after its own. holder asks again when its wait
 	// is over; who asks earlier is told what is left of it. Holders are granted in the order in which
-	// they first asked, as far as they come back in time: who is late is not waited for, but keeps its place for a
-	// minute ([PlaceKept]). After that, the place is given up.
+	// they first asked, as far as they come back in time: who is late is not waited for, also by those who ask first, but
+	// keeps its place for a minute ([PlaceKept]). After that, the place is given up.
 	//
 	// holder names who calls, such as an execution; it must not ask twice at once. Each Limit must be valid and have a
 	// Key, each another. The settings seen last under a key are those that hold; a Limit with nothing but a Key has none.
@@ -44,10 +44,35 @@ type Limiter interface {
 // A Leaver is a Limiter that can be told that a holder will not ask again. Implementing it is optional: a place
 // that nobody comes back for is given up anyway, but late.
 type Leaver interface {
-	// Leave gives up holder's places under all keys. Those who ask from then on do not wait for them; who has a
-	// place keeps its time. It does nothing to calls that were granted, nor to a holder that has no place.
+	// Leave gives up holder's places under all keys. A turn that is left so, and still to come, is taken by who asks next, be it for
+	// the first time, or early and with a later turn, which is left for the next in the same way. Nobody who has a place is
+	// held up by that; who does not ask keeps its time. It does nothing to calls that were granted, nor to a holder that has
+	// no place.
 	Leave(holder string)
 }
+
+// A Teller is a Limiter that can tell what it learned that stops all calls. Implementing it is optional: without it nobody sees
+// why the calls wait.
+type Teller interface {
+	// Standstills returns, by key, those that last.
+	Standstills() []Standstill
+}
+
+// A Standstill is a time in which nobody is granted a call under a key, because an API said so.
+type Standstill struct {
+	Key   string
+	Since time.Time // when the first was learned of those without a break
+	Until time.Time
+	Why   StandstillReason
+}
+
+// StandstillReason says what an API said.
+type StandstillReason string
+
+const (
+	AskedToWait   StandstillReason = "asked to wait"   // Quota.RetryAfter
+	NoneRemaining StandstillReason = "no calls remain" // Quota.Remaining, which is zero, or was used up since
+)
 
 // A Grant is a Limiter's answer.
 type Grant struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,7 +13,7 @@ import (
 // idleFor is how long a key is remembered that nobody asks for.
 const idleFor = 10 * time.Minute
 
-// Local is a [Limiter] and a [Leaver] within this process. What it counts and learned ends with the process. It keeps a few hundred bytes
+// Local is a [Limiter], a [Leaver] and a [Teller] within this process. What it counts and learned ends with the process. It keeps a few hundred bytes
 // for each key in use, and for each holder that waits; a key that nobody asked for in ten minutes is forgotten
 // unless something holds it up still.
 type Local struct {
@@ -103,9 +105,25 @@ func (l *Local) Learn(name string, q Quota) {
 func (l *Local) Leave(holder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now()
 	for _, k := range l.keys {
-		k.leave(holder)
+		k.leave(now, holder)
 	}
+}
+
+// Standstills implements [Teller].
+func (l *Local) Standstills() []Standstill {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	var all []Standstill
+	for _, name := range slices.Sorted(maps.Keys(l.keys)) {
+		k := l.keys[name]
+		if until, why := k.standsStill(now); !until.IsZero() {
+			all = append(all, Standstill{Key: name, Since: k.stopped, Until: until, Why: why})
+		}
+	}
+	return all
 }
 
 // key returns the state of a key, which is used now.

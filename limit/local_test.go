@@ -43,8 +43,8 @@ type call struct {
 	began, end int           // positions: of the first time it asked, and of its grant
 }
 
-// crowd has holders come at random, each back when it was told to, or later, or, a share of them, never. It returns the
-// calls in the order in which they were granted.
+// crowd has holders come at random, each back when it was told to, or later, or, a share of them, never; half of those
+// leave while they wait. It returns the calls in the order in which they were granted.
 func crowd(t *testing.T, random *rand.Rand, l limit.Limiter, n int, never float64, limitsOf func(i int) []limit.Limit, late, lasts func() time.Duration) []call {
 	t.Helper()
 	var mu sync.Mutex
@@ -69,12 +69,17 @@ func crowd(t *testing.T, random *rand.Rand, l limit.Limiter, n int, never float6
 					calls = append(calls, c)
 				}
 				pause, length := g.Wait+late(), lasts() // random is guarded by mu as well
+				leaves, after := random.IntN(2) == 0, time.Duration(random.Int64N(int64(g.Wait)+1))
 				mu.Unlock()
 				switch {
 				case err != nil:
 					t.Error(err)
 					return
 				case g.Wait > 0 && gone:
+					if leaver, ok := l.(limit.Leaver); ok && leaves {
+						time.Sleep(after)
+						leaver.Leave(c.holder)
+					}
 					return
 				case g.Wait > 0:
 					time.Sleep(pause)
@@ -205,6 +210,48 @@ func TestLocal_KeepsWhatItPromised(t *testing.T) {
 			delay := c.at.Sub(c.asked) - c.promised
 			require.LessOrEqual(t, delay, 60*5*time.Millisecond, "%s waited longer than it was told at first, and all 60 were late", c.holder)
 		}
+	})
+}
+
+func TestLocal_TurnsThatAreLeftAreNotLost(t *testing.T) {
+	seeded(t, func(t *testing.T, random *rand.Rand) {
+		l := limit.New()
+		limits := []limit.Limit{{Key: "k", Requests: 10, Per: time.Second, Burst: 1 + random.IntN(3)}}
+		took := map[time.Duration]int{}
+		ask := func(holder int) {
+			g, err := l.Take(t.Context(), fmt.Sprint(holder), limits)
+			require.NoError(t, err)
+			took[g.Wait]++
+		}
+		for i := range 50 {
+			ask(i)
+		}
+		for _, i := range random.Perm(50)[:20] {
+			if i >= limits[0].Burst { // it waits
+				l.Leave(fmt.Sprint(i))
+				ask(100 + i)
+			}
+		}
+		for wait, times := range took {
+			if wait == 0 {
+				continue
+			}
+			assert.LessOrEqual(t, wait, 5*time.Second, "a turn behind those that were left was expected to be given to nobody")
+			assert.LessOrEqual(t, times, 2, "only who left and who came were expected to be told %s", wait)
+		}
+		time.Sleep(2*time.Second + 5*time.Millisecond) // all workers were busy
+		for i := range 200 {
+			l.Leave(fmt.Sprint(i))
+		}
+		granted := 0
+		for i := range 50 {
+			g, err := l.Take(t.Context(), fmt.Sprint("new", i), limits)
+			require.NoError(t, err)
+			if g.Wait == 0 {
+				granted++
+			}
+		}
+		assert.Equal(t, limits[0].Burst, granted, "what was left was expected not to be made up for at once")
 	})
 }
 

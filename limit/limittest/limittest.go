@@ -5,7 +5,7 @@
 //	}
 //
 // Every case gets a Limiter of its own, without a past, and carries a sentence that says why it matters; the sentence is
-// logged when the case fails. The suite waits for about two seconds in all, and not at all [WithBubbles]. An
+// logged when the case fails. The suite waits for about four seconds in all, and not at all [WithBubbles]. An
 // implementation must answer within 50 ms.
 package limittest
 
@@ -88,6 +88,11 @@ var cases = []testCase{
 	{"many that ask at once get no more than there is", "two workers must not take the same turn", false, atOnce},
 	{"nothing is granted to who has stopped", "a grant that nobody gives back is lost", false, ended},
 	{"those who left are not waited for, by a Limiter that can be told", "an execution that was cancelled must not hold up others for hours", false, left},
+	{"a turn that was left is taken by who asks next, by a Limiter that can be told", "the API would take the call, and those who come wait for nothing", false, leftTurn},
+	{"a turn that was left is good for one call", "the turn of who left, and then the one behind, would be given twice", false, leftTurnOnce},
+	{"who is late holds up nobody who asks", "an execution whose worker was lost must not cost the others its turn", false, lateHolder},
+	{"who asks after some did not come gets a turn that is nobody's", "two who are promised the same turn both come, and one of them waits again", true, promisedTwice},
+	{"what an API said that stops all calls is told, by a Limiter that can", "somebody asks why there is no data, and nothing failed", false, toldStandstills},
 	{"a place that nobody comes back for is given up", "cancelled holders must not hold up the others for good", true, givenUp},
 }
 
@@ -367,6 +372,134 @@ func left(t *trial) {
 	t.waits("gone", free)
 	leaver.Leave("gone")
 	assert.InDelta(t, time.Hour, t.waits("next", free), float64(50*time.Millisecond))
+}
+
+func leftTurn(t *trial) {
+	leaver, ok := t.Limiter.(limit.Leaver)
+	if !ok {
+		t.Skip("it is no limit.Leaver")
+	}
+	t.granted("first", slow)
+	for i := range 4 {
+		t.waits(fmt.Sprint("holder", i), slow)
+	}
+	due := func(holder string, turn int) {
+		t.Helper()
+		assert.InDelta(t, time.Duration(turn)*time.Hour, t.waits(holder, slow), float64(slack), "%s was expected to have turn %d", holder, turn)
+	}
+	leaver.Leave("holder1")
+	due("newcomer", 2)
+	due("holder0", 1)
+	due("holder3", 4)
+	due("another", 5)
+	leaver.Leave("holder0")
+	due("holder2", 1) // it waits, and asks early
+	due("holder3", 3) // which holder2 has left
+	due("last", 4)
+	due("newcomer", 2)
+	leaver.Leave("another")
+	due("holder3", 3)
+	due("the very last", 5)
+}
+
+func leftTurnOnce(t *trial) {
+	leaver, ok := t.Limiter.(limit.Leaver)
+	if !ok {
+		t.Skip("it is no limit.Leaver")
+	}
+	t.granted("first", brisk)
+	began := time.Now()
+	for i := range 3 {
+		t.waits(fmt.Sprint("holder", i), brisk)
+	}
+	leaver.Leave("holder0")
+	var turns []time.Duration
+	for _, holder := range []string{"newcomer", "holder1", "holder2"} {
+		if holder == "newcomer" {
+			time.Sleep(t.waits(holder, brisk))
+		} else {
+			time.Sleep(time.Until(began.Add(time.Duration(len(turns)+1) * 250 * time.Millisecond)))
+		}
+		g := t.takes(holder, brisk)
+		for g.Wait > 0 { // others were late by a little
+			require.Less(t, g.Wait, slack, "%s was expected to have its turn", holder)
+			time.Sleep(g.Wait)
+			g = t.takes(holder, brisk)
+		}
+		turns = append(turns, time.Since(began))
+		t.waits(fmt.Sprint("after ", holder), brisk)
+	}
+	for i, at := range turns {
+		assert.InDelta(t, time.Duration(i+1)*250*time.Millisecond, at, float64(slack), "turn %d", i)
+	}
+}
+
+func lateHolder(t *trial) {
+	t.granted("first", brisk)
+	t.waits("gone", brisk)
+	time.Sleep(time.Second)
+	t.granted("newcomer", brisk)
+}
+
+func promisedTwice(t *trial) {
+	l := limit.Limit{Key: "k", Requests: 1, Per: time.Hour}
+	t.granted("first", l)
+	for _, holder := range []string{"gone", "second", "third"} {
+		t.waits(holder, l)
+	}
+	time.Sleep(time.Hour + limit.PlaceKept/2) // gone keeps its place, and is late
+	assert.InDelta(t, 3*time.Hour-limit.PlaceKept/2, t.waits("early", l), float64(slack))
+	time.Sleep(limit.PlaceKept)
+	assert.InDelta(t, 4*time.Hour-limit.PlaceKept*3/2, t.waits("later", l), float64(slack))
+	time.Sleep(time.Hour - limit.PlaceKept*3/2)
+	for _, holder := range []string{"second", "third", "early", "later"} {
+		t.granted(holder, l)
+		time.Sleep(time.Hour)
+	}
+}
+
+func toldStandstills(t *trial) {
+	teller, ok := t.Limiter.(limit.Teller)
+	if !ok {
+		t.Skip("it is no limit.Teller")
+	}
+	began := time.Now()
+	expect := func(why string, expected ...limit.Standstill) {
+		t.Helper()
+		told := teller.Standstills()
+		require.Len(t, told, len(expected), why)
+		for i, e := range expected {
+			assert.Equal(t, e.Key, told[i].Key, why)
+			assert.Equal(t, e.Why, told[i].Why, why)
+			assert.WithinDuration(t, e.Since, told[i].Since, slack, why)
+			assert.WithinDuration(t, e.Until, told[i].Until, slack, why)
+		}
+	}
+	hour := began.Add(time.Hour)
+	t.granted("first", slow)
+	t.waits("second", slow)
+	t.Learn("few", limit.Quota{Remaining: 2, Reset: hour})
+	t.granted("a", limit.Limit{Key: "few"})
+	expect("neither a rate nor calls that remain were expected to be told")
+
+	time.Sleep(2 * slack)
+	now := time.Now()
+	asked := limit.Standstill{Key: "asked", Since: now, Until: now.Add(2 * time.Hour), Why: limit.AskedToWait}
+	daily := limit.Standstill{Key: "daily", Since: now, Until: now.Add(limit.MaxWait), Why: limit.AskedToWait}
+	few := limit.Standstill{Key: "few", Since: now, Until: hour, Why: limit.NoneRemaining}
+	none := limit.Standstill{Key: "none", Since: now, Until: hour, Why: limit.NoneRemaining}
+	t.Learn("none", limit.Quota{Remaining: 0, Reset: hour})
+	t.Learn("asked", limit.Quota{RetryAfter: 2 * time.Hour, Remaining: 0, Reset: hour})
+	t.granted("b", limit.Limit{Key: "few"})
+	t.Learn("short", limit.Quota{RetryAfter: slack})
+	t.Learn("daily", limit.Quota{RetryAfter: 1000 * time.Hour})
+	expect("all were expected, by key", asked, daily, few, none, limit.Standstill{Key: "short", Since: now, Until: now.Add(slack), Why: limit.AskedToWait})
+
+	time.Sleep(2 * slack)
+	none.Until = now.Add(3 * time.Hour)
+	t.Learn("none", limit.Quota{Remaining: 0, Reset: none.Until})
+	t.Learn("few", limit.Quota{Remaining: 5, Reset: now.Add(3 * time.Hour)})
+	expect("what is over, or taken back, was expected to be told no more, and what is longer now from its beginning", asked, daily, none)
 }
 
 func givenUp(t *trial) {
