@@ -23,15 +23,16 @@ type Answer struct {
 }
 
 // part is the part that a is; nil: it is whole.
-func (a Answer) part() *PartState {
+func (a Answer) part() *KeptPart {
 	if a.Progress == nil {
 		return nil
 	}
 	return a.Progress.Kept
 }
 
-// MaxAnswerBytes is how large an answer may be to be kept. For a larger one the call is made again, unless its format is one of
-// lines or rows (NDJSON, CSV, TSV, text): then it is kept and delivered in parts, one after the other.
+// MaxAnswerBytes is how large an answer may be to be kept. For a larger one the call is made again, unless it is delivered in
+// parts, as those in formats of lines or rows are (NDJSON, CSV, TSV, text): then each part is kept before it is delivered.
+// docs/pages.md says more of these.
 const MaxAnswerBytes = 4 << 20
 
 // AnswerHeaders lists the headers of an answer that are kept.

@@ -21,19 +21,21 @@ import (
 // attempt before came to.
 type attempt struct {
 	*pipeline
-	call     Call
-	kept     *Answer    // the answer to begin with; nil: it is fetched
-	parts    *cutAnswer // the answer that is delivered in parts; nil: none is at hand
-	progress Progress   // before the page, or part of one, that is worked on
-	of       string     // the hash of the request that the pages are of
-	broken   error      // why the attempt cannot begin
-	result   Result
+	call      Call
+	kept      *Answer    // the answer to begin with; nil: it is fetched
+	parts     *cutAnswer // the answer that is delivered in parts; nil: none is at hand
+	unmatched error      // of a part of a text in which no line matches; nil: one does
+	doubtful  *KeptPart  // the next part, which was too long to be kept and may have been delivered; nil: it is not so
+	progress  Progress   // before the page, or part of one, that is worked on
+	of        string     // the hash of the request that the pages are of
+	broken    error      // why the attempt cannot begin
+	result    Result
 }
 
 // newAttempt finds out where to begin: after the pages that are known to be delivered, with the answer that is kept, if
 // that is of the page after them.
 func newAttempt(p *pipeline, call Call) *attempt {
-	a := &attempt{pipeline: p, call: call, of: call.pagesOf()}
+	a := &attempt{pipeline: p, call: call}
 	if call.Execution.Progress != nil {
 		a.progress = *call.Execution.Progress
 	}
@@ -47,19 +49,29 @@ func newAttempt(p *pipeline, call Call) *attempt {
 		if kept.Progress != nil {
 			a.progress = *kept.Progress
 			a.progress.Kept = nil
+			a.progress.Restarts = 0
+			if call.Execution.Progress != nil {
+				a.progress.Restarts = call.Execution.Progress.Restarts
+			}
 		}
-		if a.progress.Omitted {
+		switch {
+		case a.progress.Omitted && kept.part() != nil:
+			a.progress.Omitted, a.doubtful = false, kept.part()
+		case a.progress.Omitted:
 			a.progress.Omitted, a.progress.Doubtful = false, true
-		} else if call.usesKept() {
+		case call.usesKept():
 			a.kept = kept
 		}
 	}
+	if call.Request.Pages != nil || a.progress.Of != "" {
+		a.of = call.askedOf()
+	}
 	switch {
-	case a.kept == nil && a.progress.batches() == 0:
+	case a.kept == nil && a.doubtful == nil && a.progress.batches() == 0:
 		a.begin()
-	case a.progress.Of != "" && a.progress.Of != a.of:
+	case a.progress.batches() > 0 && a.progress.Of != a.of:
 		// To begin anew would not do: a Destination knows the pages that it has by their place.
-		a.broken = &ClassifiedError{ClassPermanent, fmt.Errorf("the request was edited after %d pages; execute the schedule for what it asks for now", a.progress.Pages)}
+		a.broken = &ClassifiedError{ClassPermanent, fmt.Errorf("the request, or the format of its answers, was edited after %d pages or parts of them; execute the schedule for what it asks for now", a.progress.batches())}
 	}
 	if a.progress.batches() > 0 {
 		a.report(a.progress)
@@ -97,12 +109,9 @@ func (a *attempt) begin() {
 	a.progress.Cursor = since.Value
 }
 
-// pagesOf is the hash of what pages belong to; "" where there are none.
-func (c Call) pagesOf() string {
+// askedOf is the hash of what pages and parts belong to.
+func (c Call) askedOf() string {
 	r := c.Request
-	if r.Pages == nil {
-		return ""
-	}
 	asked := Request{Source: r.Source, Method: r.Method, Path: r.Path, Query: r.Query, Body: r.Body, Form: r.Form, Multipart: r.Multipart, Pages: r.Pages,
 		Params: over(r.Params, c.Schedule.Params)}
 	if r.templated() { // which may read labels
@@ -111,6 +120,10 @@ func (c Call) pagesOf() string {
 	asked.Headers = maps.Clone(r.Headers)
 	maps.DeleteFunc(asked.Headers, func(_, text string) bool { return !fetch.IsTemplate(text) }) // the others may be secrets that are changed
 	text, _ := json.Marshal(asked)                                                               // of texts and numbers, which cannot fail
+	if x := c.Extract; x != nil && x.Mapping().Splits() {
+		table, _ := json.Marshal(x.CSV)
+		return hashOf("pages", c.Source.BaseURL, string(text), string(x.Format), string(table))
+	}
 	return hashOf("pages", c.Source.BaseURL, string(text))
 }
 
@@ -210,9 +223,9 @@ func (a *attempt) answer(ctx context.Context) (*Answer, error) {
 	if a.progress.Unchanged {
 		return answer, response.Close()
 	}
-	if response.Spool != nil || a.progress.Part != nil {
-		if err := a.cut(response); err != nil {
-			return nil, err
+	if response.Spool != nil || a.progress.Part != nil || a.doubtful != nil {
+		if err := a.cut(ctx, response); err != nil {
+			return nil, &StageError{StageExtract, err}
 		}
 	}
 	if a.parts != nil {
@@ -236,7 +249,7 @@ func (a *attempt) answered(response *fetch.Response) *Answer {
 // keep has the answer kept, if it can be and somebody may need it.
 func (a *attempt) keep(ctx context.Context, answer *Answer) error {
 	keeps := a.call.Keep != nil && (a.call.Delivery != nil || a.call.Schedule.KeepAnswers > 0 || a.pages() != nil)
-	if !keeps || len(answer.Body) > MaxAnswerBytes {
+	if !keeps || len(answer.Body) > a.wholeBytes {
 		return nil
 	}
 	return a.call.Keep(ctx, *answer)
@@ -244,7 +257,7 @@ func (a *attempt) keep(ctx context.Context, answer *Answer) error {
 
 // omit notes that an answer that is too large to be kept is about to be delivered, where that matters.
 func (a *attempt) omit(ctx context.Context, answer *Answer) error {
-	if a.call.Keep == nil || answer.Progress == nil || len(answer.Body) <= MaxAnswerBytes {
+	if a.call.Keep == nil || answer.Progress == nil || len(answer.Body) <= a.wholeBytes {
 		return nil
 	}
 	note := *answer
@@ -330,10 +343,15 @@ func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, er
 		a.progress.Unchanged = true
 		return response, nil
 	}
-	if v := newValidators(a.call.Request, response); v != nil {
-		v.Key = key()
-		a.progress.Validators, a.progress.Unchanged = v, v.Hash != "" && v.Hash == known.Hash
+	before := a.progress.Validators
+	a.progress.Validators = nil
+	v := newValidators(a.call.Request, response)
+	// What was delivered under other definitions, or of an answer that had none, is not of these validators.
+	if v == nil || a.progress.batches() > 0 && (before == nil || before.Key != key()) {
+		return response, nil
 	}
+	v.Key = key()
+	a.progress.Validators, a.progress.Unchanged = v, v.Hash != "" && v.Hash == known.Hash
 	return response, nil
 }
 
@@ -345,7 +363,7 @@ func (a *attempt) read(ctx context.Context, answer *Answer) (after Progress, rec
 		after, more, err = a.advance(ctx, answer, extracted)
 	}
 	if part := answer.part(); err != nil && part != nil {
-		err = fmt.Errorf("in the part of the answer that ends at byte %d: %w", part.End, err)
+		err = fmt.Errorf("in the part of the answer up to byte %d of its text: %w", part.End, err)
 	}
 	return after, extracted.Records, more, err
 }
@@ -356,7 +374,12 @@ func (a *attempt) extract(ctx context.Context, answer *Answer) (extract.Result, 
 	if err != nil {
 		return extract.Result{}, err
 	}
-	return extractor.Extract(ctx, a.source(answer))
+	extracted, err := extractor.Extract(ctx, a.source(answer))
+	a.unmatched = nil
+	if err != nil && answer.part() != nil && a.call.Extract.Format == extract.FormatText && errors.Is(err, extract.ErrNotFound) {
+		a.unmatched, err = err, nil
+	}
+	return extracted, err
 }
 
 // source is the answer as it is extracted.
@@ -364,7 +387,7 @@ func (a *attempt) source(answer *Answer) extract.Answer {
 	return extract.Answer{
 		Body: answer.Body, ContentType: answer.Header.Get("Content-Type"),
 		ExecutionID: a.call.Execution.ID, ScheduleID: a.call.Schedule.ID, ScheduledAt: a.call.Execution.ScheduledAt,
-		URL: answer.URL, Page: a.progress.Pages + 1, Part: answer.part() != nil,
+		URL: answer.URL, Page: a.progress.Pages + 1,
 	}
 }
 
@@ -377,14 +400,13 @@ func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract
 	part := answer.part()
 	if part == nil {
 		after.Bytes += int64(len(answer.Body))
-	} else if done := a.progress.Part; done == nil {
-		after.Bytes += part.End
 	} else {
+		done := a.delivered()
 		after.Bytes += part.End - done.End
 		items += done.Records
 	}
 	a.result.Records, a.result.Rejected = after.Records, after.Rejected
-	if c := a.cursor(); c != nil {
+	if c := a.cursor(); c != nil && a.unmatched == nil {
 		values, err := a.extractor(a.call.Extract, c)
 		if err != nil {
 			return after, false, err
@@ -393,13 +415,16 @@ func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract
 			return after, false, badResponse("find how far the records go", err)
 		}
 	}
-	if part != nil && !part.Last {
-		after.Parts++
-		after.Part = &PartState{End: part.End, Hash: part.Hash, Records: items}
-		return after, true, nil
-	}
-	if part != nil && items == 0 && a.call.Extract.Format == extract.FormatText {
-		return after, false, &extract.Error{Record: -1, Path: a.call.Extract.Pattern, Err: extract.ErrNotFound}
+	if part != nil {
+		matched := a.unmatched == nil || a.delivered().Matched
+		if !part.Last {
+			after.Parts++
+			after.Part = &PartState{End: part.End, Hash: part.Hash, Records: items, Matched: matched}
+			return after, true, nil
+		}
+		if !matched {
+			return after, false, a.unmatched
+		}
 	}
 	after.Pages++
 	after.Part = nil
@@ -448,7 +473,7 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 // pageHash is the hash of the page that answer is, or is the last part of.
 func pageHash(answer *Answer) string {
 	if part := answer.part(); part != nil {
-		return part.Hash
+		return part.Page
 	}
 	return hashOf("page", string(answer.Body))
 }

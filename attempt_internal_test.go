@@ -16,7 +16,7 @@ func TestCall_PagesBelongToAllThatIsAsked(t *testing.T) {
 		change(&c)
 		return c
 	}
-	of := call(func(*Call) {}).pagesOf()
+	of := call(func(*Call) {}).askedOf()
 	for _, tc := range []struct {
 		name   string
 		change func(*Call)
@@ -30,12 +30,12 @@ func TestCall_PagesBelongToAllThatIsAsked(t *testing.T) {
 		{"a header that is a template is changed", func(c *Call) { c.Request.Headers["X-Team"] = "{{.Attempt}}" }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			assert.Equal(t, tc.same, call(tc.change).pagesOf() == of)
+			assert.Equal(t, tc.same, call(tc.change).askedOf() == of)
 		})
 	}
 
 	plain := func(team string) string {
-		return call(func(c *Call) { c.Request.Path, c.Request.Headers, c.Schedule.Labels["team"] = "/fx", nil, team }).pagesOf()
+		return call(func(c *Call) { c.Request.Path, c.Request.Headers, c.Schedule.Labels["team"] = "/fx", nil, team }).askedOf()
 	}
 	assert.Equal(t, plain("fx"), plain("other"), "without templates labels are not asked with")
 }

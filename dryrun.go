@@ -330,8 +330,8 @@ func (d *dryRun) fetchOnce(ctx context.Context) (*Answer, error) {
 	if response.Spool == nil {
 		return d.answered(response), nil
 	}
-	if err := d.cut(response); err != nil {
-		return nil, err
+	if err := d.cut(ctx, response); err != nil {
+		return nil, &StageError{StageExtract, err}
 	}
 	return d.nextPart(ctx)
 }

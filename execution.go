@@ -394,6 +394,11 @@ func (e Execution) Reopened(maxAttempts int, now time.Time) Execution {
 	e.State, e.Reason = StatePending, ReasonRetried
 	e.MaxAttempts = e.Attempt + maxAttempts
 	e.LostWorkers = 0
+	if e.Progress != nil && e.Progress.Restarts > 0 {
+		progress := *e.Progress
+		progress.Restarts = 0
+		e.Progress = &progress
+	}
 	e.Reopenings++
 	e.NotBefore, e.FinishedAt = now, time.Time{}
 	return e

@@ -3,8 +3,10 @@ package callsheet
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/fetch"
@@ -33,42 +35,81 @@ func (a *attempt) inParts() bool {
 	return p == nil || p.Path == "" && p.More == "" && p.Items == ""
 }
 
-// cut makes the answer that was fetched one that is delivered in parts, from the first on that is not delivered yet. An answer that
-// is not the one they are of is begun again, if that does no harm; one that is short is then left whole.
-func (a *attempt) cut(response *fetch.Response) (err error) {
-	defer func() {
-		if err != nil || a.parts == nil {
-			_ = response.Close()
-		}
-	}()
-	if a.progress.Part != nil && a.inParts() {
-		parts, err := a.newParts(response)
-		if err != nil {
-			return err
-		}
-		same, err := parts.Resume(a.progress.Part.End, a.progress.Part.Hash)
-		if err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
-		if same {
-			a.parts = &cutAnswer{response, parts}
-			return nil
-		}
+// cut makes the answer that was fetched one that is delivered in parts, from the first on that is not delivered yet. One that is
+// short, and not the rest of another, stays whole.
+func (a *attempt) cut(ctx context.Context, response *fetch.Response) error {
+	err := a.isNew(response)
+	var parts *extract.Parts
+	if err == nil {
+		parts, err = a.rest(ctx, response)
 	}
-	if a.progress.Part != nil {
-		if err := a.restart(); err != nil {
-			return err
-		}
+	if err == nil && parts == nil && response.Spool != nil {
+		parts, err = a.newParts(response)
 	}
-	if response.Spool == nil {
-		return nil
-	}
-	parts, err := a.newParts(response)
-	if err != nil {
+	if err != nil || parts == nil {
+		_ = response.Close()
 		return err
 	}
 	a.parts = &cutAnswer{response, parts}
 	return nil
+}
+
+// isNew refuses a page that came before, of which nothing must be delivered.
+func (a *attempt) isNew(response *fetch.Response) error {
+	if a.pages() != nil && slices.Contains(a.progress.Seen, bodyHash(response)) {
+		return badResponse("turn the page", fmt.Errorf("page %d came before", a.progress.Pages+1))
+	}
+	return nil
+}
+
+// rest returns the parts behind those that are delivered. Without any, or if the answer is not the one they are of and can
+// be begun again, it is nil.
+func (a *attempt) rest(ctx context.Context, response *fetch.Response) (*extract.Parts, error) {
+	if a.progress.Part == nil && a.doubtful == nil {
+		return nil, nil
+	}
+	doubtful := a.doubtful
+	a.doubtful = nil
+	if !a.inParts() {
+		return nil, a.restart()
+	}
+	parts, err := a.behind(ctx, response)
+	if err == nil && parts != nil && doubtful != nil {
+		var part extract.Part
+		part, err = parts.Next(ctx)
+		parts = nil
+		if err == nil && part.End == doubtful.End && part.Hash == doubtful.Hash {
+			parts, err = a.behind(ctx, response) // once more: that one is delivered again
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if parts == nil {
+		return nil, a.restart()
+	}
+	return parts, nil
+}
+
+// behind returns the parts behind those that are delivered; nil if the answer is another one.
+func (a *attempt) behind(ctx context.Context, response *fetch.Response) (*extract.Parts, error) {
+	parts, err := a.newParts(response)
+	if err != nil || a.progress.Part == nil {
+		return parts, err
+	}
+	same, err := parts.Resume(ctx, a.progress.Part.End, a.progress.Part.Hash)
+	if err != nil || !same {
+		return nil, err
+	}
+	return parts, nil
+}
+
+// delivered is how far the answer at hand is delivered.
+func (a *attempt) delivered() PartState {
+	if a.progress.Part == nil {
+		return PartState{}
+	}
+	return *a.progress.Part
 }
 
 func (a *attempt) newParts(response *fetch.Response) (*extract.Parts, error) {
@@ -85,30 +126,35 @@ func (a *attempt) restart() error {
 	d := a.call.Delivery
 	keyed := d == nil || d.Mode == Upsert || d.Mode == InsertIgnore
 	if !keyed || a.progress.Restarts >= maxRestarts {
-		return badResponse("go on with the answer", fmt.Errorf("it has changed since %d bytes of it were delivered; execute the schedule for what it says now", a.progress.Part.End))
+		return badResponse("go on with the answer", errors.New("it has changed since parts of it were delivered; execute the schedule for what it says now"))
 	}
 	a.progress.Restarts++
 	a.progress.Part = nil
+	a.progress.Parts++ // a part behind those may have been delivered, and a Destination knows it by its place
 	return nil
 }
 
 // nextPart returns the next part of the answer at hand.
 func (a *attempt) nextPart(ctx context.Context) (*Answer, error) {
-	part, err := a.parts.next(&a.result.Timings)
+	part, err := a.parts.next(ctx, &a.result.Timings)
 	if err != nil {
 		return nil, &StageError{StageExtract, fmt.Errorf("read the answer: %w", err)}
+	}
+	if a.progress.Of == "" {
+		a.of = a.call.askedOf()
+		a.progress.Of = a.of
 	}
 	answer := a.answered(a.parts.response)
 	answer.Body = part.Body
 	before := a.progress
-	before.Kept = &PartState{End: part.End, Hash: part.Hash, Last: part.Last}
+	before.Kept = &KeptPart{End: part.End, Hash: part.Hash, Last: part.Last, Page: bodyHash(a.parts.response)}
 	answer.Progress = &before
 	return answer, a.keep(ctx, answer)
 }
 
-func (c *cutAnswer) next(timings *Timings) (extract.Part, error) {
+func (c *cutAnswer) next(ctx context.Context, timings *Timings) (extract.Part, error) {
 	defer stopwatch(&timings.Extract)()
-	return c.parts.Next()
+	return c.parts.Next(ctx)
 }
 
 // close gives the answer back that is at hand in parts.

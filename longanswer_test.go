@@ -245,7 +245,7 @@ func TestLongAnswer_ABadRecordEndsItWhereItStands(t *testing.T) {
 		e := reads(t, sched)
 		require.Equal(t, callsheet.StateFailed, e.State)
 		assert.Equal(t, callsheet.ClassBadResponse, e.Class)
-		assert.Contains(t, e.Error, "extract: in the part of the answer that ends at byte ")
+		assert.Contains(t, e.Error, "extract: in the part of the answer up to byte ")
 		assert.Contains(t, e.Error, `field "id"`)
 		assert.NotEmpty(t, ids(d))
 		assert.Less(t, len(ids(d)), 11, "parts before it are delivered, as pages are")

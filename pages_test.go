@@ -523,7 +523,10 @@ func readUnderFaults(t *testing.T, random *rand.Rand, pages *callsheet.Paginatio
 	store, delivered := memory.New(), destmemory.New()
 	d := &fitful{Destination: delivered, random: rand.New(rand.NewPCG(random.Uint64(), 2)), fails: fails / 2}
 
-	wholeBytes := 20 + random.IntN(400)
+	wholeBytes := callsheet.MaxAnswerBytes
+	if format != "" {
+		wholeBytes = 20 + random.IntN(400)
+	}
 	var cut *cutOff
 	var stop func()
 	begin := func() callsheet.Scheduler {

@@ -22,8 +22,8 @@ type Progress struct {
 	Parts    int        `json:"parts,omitempty"`
 	Restarts int        `json:"restarts,omitempty"`
 	// Kept is set on what is kept of an answer, if that is a part of it.
-	Kept *PartState `json:"kept,omitempty"`
-	// Of is a hash of the request that Next belongs to: another one has other pages.
+	Kept *KeptPart `json:"kept,omitempty"`
+	// Of is a hash of the request that pages and parts belong to: another one has others.
 	Of string `json:"of,omitempty"`
 	// Records, Rejected and Bytes are those of the pages delivered.
 	Records  int64 `json:"records,omitempty"`
@@ -77,13 +77,22 @@ func (p *Progress) batches() int {
 	return p.Pages + p.Parts
 }
 
-// A PartState is how far a part of an answer goes: see [extract.Part].
+// A PartState is how far an answer is delivered in parts: see [extract.Part].
 type PartState struct {
 	End  int64  `json:"end"`
 	Hash string `json:"hash"`
-	Last bool   `json:"last,omitempty"`
-	// Records are those of the answer up to there, with those that were set aside, once they are delivered.
+	// Records are those up to there, with those that were set aside; Matched says of a text that it has lines that match.
 	Records int64 `json:"records,omitempty"`
+	Matched bool  `json:"matched,omitempty"`
+}
+
+// A KeptPart says which part of an answer is kept.
+type KeptPart struct {
+	End  int64  `json:"end"`
+	Hash string `json:"hash"`
+	Last bool   `json:"last,omitempty"`
+	// Page is the hash of the whole page.
+	Page string `json:"page,omitempty"`
 }
 
 // A CursorState is where the cursor of a Schedule stands.

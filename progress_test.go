@@ -220,7 +220,7 @@ func TestPages_RequestEditedBetweenThem(t *testing.T) {
 		})
 		assert.Equal(t, callsheet.StateFailed, e.State)
 		assert.Equal(t, callsheet.ClassPermanent, e.Class)
-		assert.Contains(t, e.Error, "the request was edited after 1 pages")
+		assert.Contains(t, e.Error, "was edited after 1 pages")
 		assert.Equal(t, upTo(2), ids(d))
 	})
 }

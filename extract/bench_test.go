@@ -178,7 +178,7 @@ func BenchmarkParts(b *testing.B) {
 				p, err := NewParts(m, bytes.NewReader(format.body), "", 1<<20)
 				require.NoError(b, err)
 				for err == nil {
-					_, err = p.Next()
+					_, err = p.Next(b.Context())
 				}
 				require.ErrorIs(b, err, io.EOF)
 			}

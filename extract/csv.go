@@ -32,6 +32,9 @@ func delimiterOf(m Mapping) []byte {
 	}
 }
 
+// maxSkipLines bounds CSV.SkipLines.
+const maxSkipLines = 1000
+
 // read implements reader. A row with more or fewer cells than there are columns is a record that fails.
 func (r *csvReader) read(e *evaluation, yield func(any, error) error) error {
 	text, _, err := decodeText(e.answer)
@@ -108,6 +111,7 @@ type table struct {
 	start     int // of the last row
 	before    int // bytes of the answer before text
 	delimiter []byte
+	open      bool // the row ends within a quoted cell
 }
 
 func (t *table) skipLine() {
@@ -179,6 +183,7 @@ func (t *table) quoted(into *row) ([]byte, error) {
 	for {
 		end := bytes.IndexByte(t.text[t.pos:], '"')
 		if end < 0 {
+			t.open = true
 			return nil, &SyntaxError{t.before + open, "a cell without its closing quote"}
 		}
 		t.pos += end + 1

@@ -271,14 +271,14 @@ func ExampleParts() {
 		log.Fatal(err)
 	}
 	for {
-		part, err := parts.Next()
+		part, err := parts.Next(context.Background())
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			log.Fatal(err)
 		}
-		result, err := extractor.Extract(context.Background(), extract.Answer{Body: part.Body, Part: true})
+		result, err := extractor.Extract(context.Background(), extract.Answer{Body: part.Body})
 		if err != nil {
 			log.Fatal(err)
 		}

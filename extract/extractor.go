@@ -32,9 +32,6 @@ type Answer struct {
 	ScheduledAt time.Time
 	URL         string
 	Page        int // counted from 1
-
-	// Part says that this is one of several: see [Parts]. A text of which no line matches is not an error then.
-	Part bool
 }
 
 // A Result is what came out of an answer.

@@ -107,7 +107,7 @@ type CSV struct {
 	// Delimiter is the character between two cells. Empty is a comma, or the tab of a TSV.
 	Delimiter string `json:"delimiter,omitempty"`
 
-	// SkipLines is how many lines before the header are passed over.
+	// SkipLines is how many lines before the header are passed over, at most 1,000.
 	SkipLines int `json:"skip_lines,omitempty"`
 
 	// Columns names the columns of a table without a header.

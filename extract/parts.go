@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"hash"
 	"io"
+	"unicode/utf8"
 
 	"golang.org/x/text/transform"
 )
@@ -23,8 +25,8 @@ func (m Mapping) Splits() bool {
 }
 
 // Parts cuts a long answer of lines into parts, so that memory never holds the whole. Each is an answer of its own, in UTF-8,
-// with the header of the table where there is one: the records of the parts, extracted with [Answer].Part, are those of the
-// answer, in order. A part that cannot be read is of an answer that cannot be read.
+// with the header of the table where there is one: the records of the parts are those of the answer, in order. A part that cannot
+// be read is of an answer that cannot be read, but for [ErrNotFound] with [FormatText]: there may be parts in which no line matches.
 //
 // It is for one goroutine.
 type Parts struct {
@@ -59,7 +61,7 @@ const maxLine = 16 << 20
 const utf8Mark = "\uFEFF"
 
 // NewParts cuts what body gives, an answer of this content type, into parts of about size bytes: less, unless a
-// line is longer. It is an error if m does not split, or the charset is not known.
+// line is longer, which is a part of its own. It is an error if m does not split, or the charset is not known.
 func NewParts(m Mapping, body io.Reader, contentType string, size int) (*Parts, error) {
 	if !m.Splits() {
 		return nil, fmt.Errorf("an answer in %s cannot be cut into parts", cmp.Or(m.Format, FormatJSON))
@@ -84,25 +86,25 @@ func NewParts(m Mapping, body io.Reader, contentType string, size int) (*Parts, 
 }
 
 // Next returns the next part. Of an answer, or a rest of one, that is empty there is one part with nothing in it; after the last
-// it returns [io.EOF]. Its errors are those of reading, and an [*Error] for a line that is too long.
-func (p *Parts) Next() (Part, error) {
-	if err := p.begin(); err != nil {
+// it returns [io.EOF]. Its errors are those of reading and of ctx, and an [*Error] for a line that is too long.
+func (p *Parts) Next(ctx context.Context) (Part, error) {
+	if err := p.begin(ctx); err != nil {
 		return Part{}, err
 	}
 	if p.hash == nil {
 		return Part{}, io.EOF
 	}
-	end, want := 0, p.size
+	end, size := 0, p.size
 	if p.end == 0 {
-		want = max(want, len(p.header))
+		size = max(size, len(p.header)) // which stays in one piece
 	}
-	for ; ; want *= 2 {
-		if err := p.fill(want); err != nil {
+	for want := size; ; want *= 2 {
+		if err := p.fill(ctx, want); err != nil {
 			return Part{}, err
 		}
 		text := p.buffer[:min(want, len(p.buffer))]
 		whole := p.ended != nil && len(text) == len(p.buffer)
-		if end = p.cutter.cut(text, whole); end > 0 || whole {
+		if end = p.cutter.cut(text, whole, want > size); end > 0 || whole {
 			break
 		}
 		if err := p.tooLong(); err != nil {
@@ -116,7 +118,7 @@ func (p *Parts) Next() (Part, error) {
 	part := Part{Body: append(body, p.buffer[:end]...)}
 	p.pass(end)
 	if len(p.buffer) == 0 {
-		if err := p.fill(1); err != nil {
+		if err := p.fill(ctx, 1); err != nil {
 			return Part{}, err
 		}
 	}
@@ -129,12 +131,12 @@ func (p *Parts) Next() (Part, error) {
 
 // Resume goes on after the part of another reading that ended at end with this hash, and reports whether this is the same answer
 // up to there. If it is not, or there is an error, nothing more can be read.
-func (p *Parts) Resume(end int64, hash string) (same bool, err error) {
-	if err := p.begin(); err != nil {
+func (p *Parts) Resume(ctx context.Context, end int64, hash string) (same bool, err error) {
+	if err := p.begin(ctx); err != nil {
 		return false, err
 	}
 	for p.end < end {
-		if err := p.fill(p.size); err != nil {
+		if err := p.fill(ctx, p.size); err != nil {
 			return false, err
 		}
 		if len(p.buffer) == 0 {
@@ -146,12 +148,12 @@ func (p *Parts) Resume(end int64, hash string) (same bool, err error) {
 }
 
 // begin reads what stands before the records.
-func (p *Parts) begin() error {
+func (p *Parts) begin(ctx context.Context) error {
 	if p.begun {
 		return nil
 	}
 	for want := p.size; ; want *= 2 {
-		if err := p.fill(want); err != nil {
+		if err := p.fill(ctx, want); err != nil {
 			return err
 		}
 		skipped, header, whole := p.cutter.head(p.buffer, p.skipLines, p.ended != nil)
@@ -179,8 +181,11 @@ func (p *Parts) tooLong() error {
 }
 
 // fill reads until there are n bytes, or no more.
-func (p *Parts) fill(n int) error {
+func (p *Parts) fill(ctx context.Context, n int) error {
 	for p.ended == nil && len(p.buffer) < n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if n > cap(p.buffer) {
 			p.buffer = append(make([]byte, 0, n), p.buffer...)
 		}
@@ -207,9 +212,9 @@ func (p *Parts) sum() string { return base64.RawURLEncoding.EncodeToString(p.has
 type cutter interface {
 	// head returns the end of the lines that are passed over, and that of the header after them, and whether they are whole.
 	head(text []byte, skipLines int, ended bool) (skipped, header int, whole bool)
-	// cut returns the end of the last line or row that is whole; 0 if there is none. At the end of a text without one,
-	// it is all of it.
-	cut(text []byte, ended bool) int
+	// cut returns the end of the last line or row that is whole, or of the first; 0 if there is none. It is all of the text where
+	// nothing follows and none is whole, and where none can be.
+	cut(text []byte, ended, first bool) int
 }
 
 // lineCutter cuts after line ends.
@@ -217,11 +222,15 @@ type lineCutter struct{}
 
 func (lineCutter) head([]byte, int, bool) (int, int, bool) { return 0, 0, true }
 
-func (lineCutter) cut(text []byte, ended bool) int {
-	if ended {
+func (lineCutter) cut(text []byte, ended, first bool) int {
+	end := bytes.LastIndexByte(text, '\n') + 1
+	switch {
+	case first && end > 0:
+		return bytes.IndexByte(text, '\n') + 1
+	case ended:
 		return len(text)
 	}
-	return bytes.LastIndexByte(text, '\n') + 1
+	return end
 }
 
 // rowCutter cuts after rows, which quotes may spread over lines.
@@ -245,33 +254,42 @@ func (c *rowCutter) head(text []byte, skipLines int, ended bool) (skipped, heade
 	}
 	c.row.reset()
 	found, err := t.row(&c.row)
-	if err != nil || !t.between(ended) || !found && !ended {
+	switch {
+	case err != nil && (ended || t.isWrong()):
+		return skipped, len(text), true // in the first part, the reader says so
+	case err != nil || !t.between(ended) || !found && !ended:
 		return skipped, skipped, false
 	}
 	return skipped, t.pos, true
 }
 
-func (c *rowCutter) cut(text []byte, ended bool) int {
+func (c *rowCutter) cut(text []byte, ended, first bool) int {
 	t := &table{text: text, delimiter: c.delimiter}
 	end := 0
 	for {
 		c.row.reset()
 		more, err := t.row(&c.row)
-		if err == nil && t.between(ended) {
+		switch {
+		case err != nil && end == 0 && (ended || t.isWrong()):
+			return len(text)
+		case err != nil:
+			return end
+		case t.between(ended):
 			end = t.pos
 		}
-		if !more || err != nil {
-			break
+		if !more || first && end > 0 {
+			return end
 		}
 	}
-	if end == 0 && ended {
-		return len(text)
-	}
-	return end
 }
 
 // between reports whether the table stands between two rows whatever follows the text: a carriage return, or a quote, at
 // its very end may be half of something.
 func (t *table) between(ended bool) bool {
 	return ended || t.pos < len(t.text) || t.pos > 0 && t.text[t.pos-1] == '\n'
+}
+
+// isWrong reports whether the row that could not be read would be wrong, and told by the same words, whatever followed the text.
+func (t *table) isWrong() bool {
+	return !t.open && t.pos+max(len(t.delimiter), utf8.UTFMax) <= len(t.text)
 }

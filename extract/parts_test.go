@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"runtime"
@@ -22,13 +23,13 @@ func partsOf(t testing.TB, m Mapping, body, contentType string, size int, after 
 		return nil, err
 	}
 	if after != nil {
-		same, err := p.Resume(after.End, after.Hash)
+		same, err := p.Resume(t.Context(), after.End, after.Hash)
 		require.NoError(t, err)
 		require.True(t, same)
 	}
 	var all []Part
 	for {
-		part, err := p.Next()
+		part, err := p.Next(t.Context())
 		if err == io.EOF {
 			require.True(t, all[len(all)-1].Last)
 			return all, nil
@@ -41,10 +42,13 @@ func partsOf(t testing.TB, m Mapping, body, contentType string, size int, after 
 	}
 }
 
-func recordsOf(t testing.TB, x Extractor, contentType string, parts []Part) ([]Record, error) {
+func recordsOf(t testing.TB, m Mapping, x Extractor, contentType string, parts []Part) ([]Record, error) {
 	var all []Record
 	for _, part := range parts {
-		result, err := x.Extract(t.Context(), Answer{Body: part.Body, ContentType: contentType, Part: true})
+		result, err := x.Extract(t.Context(), Answer{Body: part.Body, ContentType: contentType})
+		if m.Format == FormatText && errors.Is(err, ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -87,15 +91,15 @@ func TestParts(t *testing.T) {
 			for size := 1; size < len(row.body)+2; size++ {
 				parts, err := partsOf(t, row.mapping, row.body, row.contentType, size, nil)
 				require.NoError(t, err, "size %d", size)
-				records, err := recordsOf(t, x, row.contentType, parts)
+				records, err := recordsOf(t, row.mapping, x, row.contentType, parts)
 				require.NoError(t, err, "size %d", size)
 				require.Equal(t, sprint(whole.Records), sprint(records), "size %d", size)
 				for i, part := range parts {
 					after, err := partsOf(t, row.mapping, row.body, row.contentType, 5, &part)
 					require.NoError(t, err)
-					rest, err := recordsOf(t, x, row.contentType, after)
+					rest, err := recordsOf(t, row.mapping, x, row.contentType, after)
 					require.NoError(t, err)
-					before, err := recordsOf(t, x, row.contentType, parts[:i+1])
+					before, err := recordsOf(t, row.mapping, x, row.contentType, parts[:i+1])
 					require.NoError(t, err)
 					require.Equal(t, sprint(whole.Records), sprint(append(before, rest...)), "size %d, resumed after part %d", size, i)
 				}
@@ -127,7 +131,7 @@ func TestParts_Resume(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			p, err := NewParts(m, strings.NewReader(row.body), "", 4)
 			require.NoError(t, err)
-			same, err := p.Resume(parts[2].End, parts[2].Hash)
+			same, err := p.Resume(t.Context(), parts[2].End, parts[2].Hash)
 			require.NoError(t, err)
 			require.Equal(t, row.same, same)
 		})
@@ -144,7 +148,7 @@ func TestParts_Errors(t *testing.T) {
 	p, err := NewParts(Mapping{Format: FormatNDJSON}, io.MultiReader(strings.NewReader("1\n2\n"), iotest.ErrReader(broken)), "", 3)
 	require.NoError(t, err)
 	for err == nil {
-		_, err = p.Next()
+		_, err = p.Next(t.Context())
 	}
 	require.ErrorIs(t, err, broken)
 
@@ -153,10 +157,51 @@ func TestParts_Errors(t *testing.T) {
 	} {
 		p, err := NewParts(m, io.MultiReader(strings.NewReader(`"`), endless{}), "", 1000)
 		require.NoError(t, err)
-		_, err = p.Next()
+		_, err = p.Next(t.Context())
 		require.ErrorIs(t, err, ErrBudget, name)
 		require.ErrorContains(t, err, "a line of more than 16777216 bytes", name)
 	}
+}
+
+// What is wrong with a row is what the reader says of it, and not that it is long.
+func TestParts_ErrorsAreTheReaders(t *testing.T) {
+	m := Mapping{Format: FormatCSV}
+	x, err := New(m)
+	require.NoError(t, err)
+	for _, before := range []string{"a,b\n", "a,b\n1,2\n", "\"a,b\"\n"} {
+		body := before + "1,\"x\"y\n" + strings.Repeat("3,4\n", 1000)
+		_, wholeErr := x.Extract(t.Context(), Answer{Body: []byte(body)})
+		require.ErrorContains(t, wholeErr, "'y' after the closing quote of a cell, in \"1,")
+		parts, err := partsOf(t, m, body, "", 16, nil)
+		require.NoError(t, err)
+		require.Greater(t, len(parts), 10)
+		_, err = recordsOf(t, m, x, "", parts)
+		require.ErrorContains(t, err, "'y' after the closing quote of a cell, in \"1,")
+	}
+}
+
+func TestParts_ALongLineIsAPartOfItsOwn(t *testing.T) {
+	for _, m := range []Mapping{{Format: FormatNDJSON}, {Format: FormatCSV, CSV: CSV{Columns: []string{"a"}}}} {
+		long := "\"" + strings.Repeat("x", 100) + "\"\n"
+		parts, err := partsOf(t, m, strings.Repeat("1\n", 10)+long+strings.Repeat("2\n", 200), "", 10, nil)
+		require.NoError(t, err)
+		lengths := map[int]int{}
+		for _, part := range parts {
+			lengths[len(part.Body)-len(utf8Mark)]++
+		}
+		require.Equal(t, map[int]int{10: 42, len(long): 1}, lengths)
+	}
+}
+
+func TestParts_EndWithTheirContext(t *testing.T) {
+	p, err := NewParts(Mapping{Format: FormatNDJSON}, endless{}, "", 10)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = p.Next(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = p.Resume(ctx, 1<<40, "")
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // endless is a text without line ends.
@@ -198,7 +243,7 @@ func TestParts_MemoryIsThatOfAPart(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	most, read := uint64(0), 0
 	for i := 0; ; i++ {
-		part, err := p.Next()
+		part, err := p.Next(t.Context())
 		if err == io.EOF {
 			break
 		}
@@ -231,18 +276,31 @@ func FuzzParts(f *testing.F) {
 		}
 		for _, m := range []Mapping{
 			{Format: FormatCSV, BadRecords: bad}, {Format: FormatCSV, BadRecords: bad, CSV: CSV{SkipLines: 1}},
-			{Format: FormatTSV, BadRecords: bad, CSV: CSV{Columns: []string{"a"}}}, {Format: FormatNDJSON, BadRecords: bad},
+			{Format: FormatTSV, BadRecords: bad, CSV: CSV{Columns: []string{"a"}}}, {Format: FormatCSV, BadRecords: bad, CSV: CSV{Delimiter: "→"}},
+			{Format: FormatNDJSON, BadRecords: bad}, {Format: FormatNDJSON, BadRecords: bad, Language: JQ, Records: ".a?"},
 		} {
 			x, err := New(m)
 			require.NoError(t, err)
-			whole, wholeErr := x.Extract(t.Context(), Answer{Body: []byte(body)})
-			parts, err := partsOf(t, m, body, "", size%64, nil)
+			contentType := [...]string{"", "text/csv; charset=latin1", "text/csv; charset=shift_jis"}[len(body)%3]
+			whole, wholeErr := x.Extract(t.Context(), Answer{Body: []byte(body), ContentType: contentType})
+			parts, err := partsOf(t, m, body, contentType, size%64, nil)
 			require.NoError(t, err)
-			records, err := recordsOf(t, x, "", parts)
+			records, err := recordsOf(t, m, x, contentType, parts)
 			require.Equal(t, wholeErr == nil, err == nil, "%v and %v of %q", wholeErr, err, parts)
+			if err != nil {
+				require.Equal(t, reason(wholeErr), reason(err))
+			}
 			if err == nil {
 				require.Equal(t, sprint(whole.Records), sprint(records), "%q", parts)
 			}
 		}
 	})
+}
+
+// reason is what is wrong, without the place.
+func reason(err error) string {
+	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
+		return syntax.Rule
+	}
+	return errors.Unwrap(err).Error()
 }

@@ -204,7 +204,7 @@ func (r textReader) read(e *evaluation, yield func(any, error) error) error {
 			return err
 		}
 	}
-	if written && !matched && !e.answer.Part {
+	if written && !matched {
 		return &Error{Record: -1, Path: r.pattern.String(), Sample: shorten(appendString(nil, shorten(cellText(text)))), Err: ErrNotFound}
 	}
 	return nil

@@ -94,8 +94,8 @@ func (v *validator) table(m Mapping) {
 	if d := m.CSV.Delimiter; d != "" && (utf8.RuneCountInString(d) != 1 || strings.ContainsAny(d, "\"\r\n") || !utf8.ValidString(d)) {
 		v.fault("csv.delimiter", d, "must be one character, and neither a quote nor the end of a line")
 	}
-	if m.CSV.SkipLines < 0 {
-		v.fault("csv.skip_lines", fmt.Sprint(m.CSV.SkipLines), "must not be negative")
+	if m.CSV.SkipLines < 0 || m.CSV.SkipLines > maxSkipLines {
+		v.fault("csv.skip_lines", fmt.Sprint(m.CSV.SkipLines), "must be from 0 to %d", maxSkipLines)
 	}
 	for i, name := range m.CSV.Columns {
 		if name != "" && slices.Contains(m.CSV.Columns[:i], name) {

@@ -15,7 +15,7 @@
 //   - Only a 2xx answer, read to its end, is a success, and a 304 that was asked for. Everything else is an [*Error] whose [Kind]
 //     says what went wrong.
 //   - A conversation ends within its Timeout, body included and, for [AuthOAuth2], the token request, and takes at most MaxBodyBytes of
-//     decompressed body, of which memory holds at most SpoolAbove. A body that is cut, broken or too long is an error, never a shorter body. It may
+//     decompressed body; what is longer than SpoolAbove goes to a temporary file. A body that is cut, broken or too long is an error, never a shorter body. It may
 //     come as gzip, deflate, br or zstd; one of more than a MiB and 200 times what was sent of it is an error, too.
 //   - What was configured for an origin stays there: a redirect to another scheme, host or port, so also
 //     from http to https, carries none of the request's headers, also if the chain comes back; only GET

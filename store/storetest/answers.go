@@ -24,7 +24,7 @@ func answerCases() []testCase {
 
 func newAnswer(e callsheet.Execution, body string) callsheet.Answer {
 	return callsheet.Answer{
-		ExecutionID: e.ID, Fence: e.Fence, FetchedAt: ago(time.Second), Status: 203, URL: "https://api.example.com/v1?key=…",
+		ExecutionID: e.ID, Fence: e.Fence, FetchedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Status: 203, URL: "https://api.example.com/v1?key=…",
 		Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Link": {"<a>", "<b>"}}, Body: []byte(body),
 	}
 }
