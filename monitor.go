@@ -125,9 +125,14 @@ func newReport(v Survey) MonitorReport {
 		r.Stuck = append(r.Stuck, f)
 	}
 	for _, sch := range v.Unplanned {
-		r.Stale = append(r.Stale, Finding{Schedule: sch.ID, Since: sch.NextExecutionAt,
+		f := Finding{Schedule: sch.ID, Since: sch.NextExecutionAt,
 			What:   "due, but nobody has planned it",
-			Advice: "see whether a scheduler is running (Run), or calls Plan"})
+			Advice: "see whether a scheduler is running (Run), or calls Plan"}
+		if why := v.Unreadable[sch.ID]; why != "" {
+			f.What = "due, but it cannot be planned: " + cut(why, maxFindingError)
+			f.Advice = "put right what the error says, or define it anew (Define), or run the version that wrote it"
+		}
+		r.Stale = append(r.Stale, f)
 	}
 	for _, e := range v.Unclaimed {
 		r.Stale = append(r.Stale, Finding{Schedule: e.Schedule, Execution: e.ID, Since: e.ReadySince(),

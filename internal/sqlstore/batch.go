@@ -85,20 +85,26 @@ func (b *batch) count(before, after *callsheet.Execution) {
 func (b *batch) apply(row *execution, after callsheet.Execution, rung time.Duration) (released bool, err error) {
 	before := row.Execution
 	b.set(row, after, rung)
-	sch, ok := b.schedules[row.Schedule]
 	if row.State.Final() {
+		sch := b.readable(row.Schedule)
 		b.answers.ended(row, sch)
+		if sch != nil {
+			b.setState(sch, sch.Recorded(before, row.Execution, b.now))
+		}
 	}
-	if !ok {
-		return false, nil
-	}
-	if row.State.Final() {
-		b.setState(sch, sch.Recorded(before, row.Execution, b.now))
-	}
-	if before.State == row.State {
+	sch, ok := b.schedules[row.Schedule]
+	if !ok || before.State == row.State {
 		return false, nil
 	}
 	return b.settle(sch)
+}
+
+// readable returns a schedule, or nil where there is none, or none that can be read.
+func (b *batch) readable(id string) *schedule {
+	if sch := b.schedules[id]; sch != nil && sch.unreadable == nil {
+		return sch
+	}
+	return nil
 }
 
 func (b *batch) setState(sch *schedule, state callsheet.ScheduleState) {

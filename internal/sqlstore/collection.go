@@ -225,6 +225,11 @@ func (t *tx) listSchedules(where string, args []any) ([]callsheet.Schedule, erro
 		return nil, err
 	}
 	all, err := t.schedulesOf(rows)
+	for _, sch := range all {
+		if sch.unreadable != nil {
+			return nil, sch.unreadable
+		}
+	}
 	return values(all), err
 }
 

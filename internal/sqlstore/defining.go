@@ -128,10 +128,16 @@ func (d *defining) putSchedule(sch *callsheet.Schedule) error {
 		d.created = append(d.created, after)
 		return nil
 	}
+	if before.unreadable != nil {
+		// What it was is not known. It is taken to have been as it is put right, so that nothing is superseded, skipped or forgotten.
+		state := before.ScheduleState
+		before.Schedule = *sch
+		before.ScheduleState = state
+	}
 	decision := sch.Edited(before.Schedule, d.now)
 	after.ScheduleState, after.changed = tidyState(decision.State), true
 	d.schedules[sch.ID] = after
-	if decision.Cancel == nil && len(decision.Executions) == 0 && before.Overlap == after.Overlap {
+	if decision.Cancel == nil && len(decision.Executions) == 0 && before.Overlap == after.Overlap && before.unreadable == nil {
 		return nil // nobody moves
 	}
 	return d.follow(sch.ID, decision, after)

@@ -137,21 +137,21 @@ func (s *Store) Soonest(ctx context.Context, most int, ids ...string) (soonest [
 		where.and(`s.id = ANY(?)`, ids)
 	}
 	err = s.read(ctx, "find the soonest schedules", func(t *tx) error {
-		soonest, err = t.schedulesBy(`s.due_at`, where, limitOf(most))
+		all, err := t.schedulesBy(`s.due_at`, where, limitOf(most))
+		soonest = values(slices.DeleteFunc(all, func(sch *schedule) bool { return sch.unreadable != nil }))
 		return err
 	})
 	return soonest, said(err)
 }
 
 // schedulesBy returns the Schedules under a condition, in the order of a column.
-func (t *tx) schedulesBy(column string, where condition, most int) ([]callsheet.Schedule, error) {
+func (t *tx) schedulesBy(column string, where condition, most int) ([]*schedule, error) {
 	query := `SELECT ` + scheduleColumns + ` FROM callsheet.schedules s ` + where.text() + ` ORDER BY ` + column + `, s.id LIMIT ?`
 	var rows []scheduleRow
 	if err := t.all(&rows, query, append(slices.Clone(where.args), most)...); err != nil {
 		return nil, err
 	}
-	all, err := t.schedulesOf(rows)
-	return values(all), err
+	return t.schedulesOf(rows)
 }
 
 // Survey implements [callsheet.LedgerStore].
@@ -169,6 +169,7 @@ func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error)
 	}
 	overdue := bound(found.Now.Add(-q.Overdue))
 	most := max(q.Limit, 0)
+	unreadable := make(map[string]string)
 
 	// The conditions are those of the partial indexes, so that each costs what it finds.
 	for _, list := range []struct {
@@ -187,9 +188,20 @@ func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error)
 		if *list.count == 0 || most == 0 {
 			continue
 		}
-		if *list.schedules, err = t.schedulesBy(list.column, list.where, most); err != nil {
+		all, err := t.schedulesBy(list.column, list.where, most)
+		if err != nil {
 			return found, err
 		}
+		*list.schedules = values(all)
+		for _, sch := range all {
+			if sch.unreadable != nil {
+				unreadable[sch.ID] = sch.unreadable.Error()
+			}
+		}
+	}
+
+	if len(unreadable) > 0 {
+		found.Unreadable = unreadable
 	}
 
 	// An attempt is stuck from the end of its lease, or of its timeout and the overdue time, whichever comes first.

@@ -21,21 +21,12 @@ func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (result calls
 }
 
 func (t *tx) plan(p callsheet.PlanRequest) (result callsheet.PlanResult, err error) {
-	// Of many planners each takes what no other is taking: who came later passes over what is locked, and finds it
-	// moved on when he comes again.
-	const due = `
-		SELECT ` + scheduleColumns + `
-		  FROM callsheet.schedules s
-		 WHERE s.due_at <= ?
-		 ORDER BY s.due_at, s.id
-		 LIMIT ?
-		   FOR UPDATE SKIP LOCKED`
 	b := t.newBatch()
 	if b.now, err = t.now(); err != nil {
 		return result, err
 	}
-	var rows []scheduleRow
-	if err := t.all(&rows, due, b.now, limitOf(p.Limit)); err != nil {
+	rows, passed, err := b.due(limitOf(p.Limit))
+	if err != nil {
 		return result, err
 	}
 	if len(rows) > 0 {
@@ -44,19 +35,50 @@ func (t *tx) plan(p callsheet.PlanRequest) (result callsheet.PlanResult, err err
 		}
 	}
 
-	const wake = `SELECT min(s.due_at) FROM callsheet.schedules s WHERE s.due_at IS NOT NULL`
+	const wake = `SELECT min(s.due_at) FROM callsheet.schedules s WHERE s.due_at IS NOT NULL AND NOT s.id = ANY(?)`
 	var next moment
-	if err := t.one(&next, wake); err != nil {
+	if err := t.one(&next, wake, passed); err != nil {
 		return result, err
 	}
 	result.Wake = next.Time
 	return result, nil
 }
 
-func (b *batch) plan(rows []scheduleRow, p callsheet.PlanRequest, result *callsheet.PlanResult) error {
-	if err := b.addSchedules(rows); err != nil {
-		return err
+// due locks schedules that are due, and returns the IDs of those that were passed over because they cannot be read. They stay due: a
+// node that can read them plans them, and so does this one once they are put right.
+func (b *batch) due(most int) (rows []scheduleRow, passed []string, err error) {
+	// Of many planners each takes what no other is taking: who came later passes over what is locked, and finds it
+	// moved on when he comes again.
+	const query = `
+		SELECT ` + scheduleColumns + `
+		  FROM callsheet.schedules s
+		 WHERE s.due_at <= ? AND NOT s.id = ANY(?)
+		 ORDER BY s.due_at, s.id
+		 LIMIT ?
+		   FOR UPDATE SKIP LOCKED`
+	for {
+		rows = nil
+		if err := b.all(&rows, query, b.now, passed, most); err != nil {
+			return nil, nil, err
+		}
+		if err := b.addSchedules(rows); err != nil {
+			return nil, nil, err
+		}
+		found := len(passed)
+		for _, row := range rows {
+			if b.readable(row.ID) == nil {
+				passed = append(passed, row.ID)
+				delete(b.schedules, row.ID)
+			}
+		}
+		if len(passed) == found {
+			return rows, passed, nil
+		}
+		// The others come in their place: schedules that cannot be read must not fill a pass.
 	}
+}
+
+func (b *batch) plan(rows []scheduleRow, p callsheet.PlanRequest, result *callsheet.PlanResult) error {
 	open, err := b.ahead(sortedKeys(b.schedules))
 	if err != nil {
 		return err
@@ -152,6 +174,9 @@ func (t *tx) alone(id string) (*batch, *schedule, error) {
 	sch := b.schedules[id]
 	if sch == nil {
 		return nil, nil, noSchedule(id)
+	}
+	if sch.unreadable != nil {
+		return nil, nil, sch.unreadable
 	}
 	var err error
 	b.now, err = t.now()

@@ -126,7 +126,7 @@ func hostsPart[T callsheet.Definition, P callsheet.Entity[T]](item T) ([]byte, e
 func equal[T callsheet.Definition, P callsheet.Entity[T]](row *definitionRow, item P) (bool, error) {
 	old, err := decode[T, P](row)
 	if err != nil {
-		return false, err
+		return false, nil // what cannot be read is replaced
 	}
 	a, err := hostsPart[T, P](old)
 	if err != nil {
