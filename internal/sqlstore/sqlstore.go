@@ -8,8 +8,8 @@
 // # Locks
 //
 // A transaction takes its locks in this order, so that none waits for another in a circle: the row
-// of meta (whoever writes Definitions), rows of schedules by ID, rows of executions by ID, tallies by schedule.
-// Whoever inserts an execution, ends one, or changes who waits has the lock of its schedule. Claim,
+// of meta (whoever writes Definitions), rows of schedules by ID, rows of executions by ID, their answers,
+// tallies by schedule, that of no schedule last. Whoever inserts an execution, ends one, or changes who waits has the lock of its schedule. Claim,
 // Renew, Keep and Ring take those of executions only.
 package sqlstore
 
