@@ -81,7 +81,8 @@ type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
 	// each applies the Decision that Decide makes of it; of the executions that are inserted, those
 	// that are pending are counted ([Schedule.Counted]). Each schedule is planned in one transaction.
-	// One that another planner is taking is passed over, and so is one that cannot be read. Once PlanInserts executions have been decided it
+	// One that another planner is taking is passed over, and so is one that cannot be read; one that is being written
+	// all the time is not passed over for ever. Once PlanInserts executions have been decided it
 	// takes no further schedule.
 	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
 

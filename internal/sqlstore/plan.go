@@ -10,38 +10,58 @@ import (
 
 // Plan implements [callsheet.PlanStore].
 func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (result callsheet.PlanResult, err error) {
+	var pass planPass
 	err = s.write(ctx, "plan", func(t *tx) error {
-		result, err = t.plan(p)
+		pass, err = t.plan(p)
 		return err
 	})
 	if err != nil {
 		return callsheet.PlanResult{}, said(err)
 	}
-	return result, nil
+	// What was planned is to be rung for, whatever becomes of the rest.
+	if err := s.planLate(ctx, p, &pass); err != nil && pass.Schedules == 0 {
+		return callsheet.PlanResult{}, said(err)
+	}
+	return pass.PlanResult, nil
 }
 
-func (t *tx) plan(p callsheet.PlanRequest) (result callsheet.PlanResult, err error) {
+// A planPass is what a transaction of a planner came to.
+type planPass struct {
+	callsheet.PlanResult
+	now        time.Time
+	taken      []string // schedules that were planned, or may be in the next pass
+	unreadable []string // due, but passed over
+}
+
+func (t *tx) plan(p callsheet.PlanRequest) (pass planPass, err error) {
 	b := t.newBatch()
 	if b.now, err = t.now(); err != nil {
-		return result, err
+		return pass, err
 	}
+	pass.now = b.now
 	rows, passed, err := b.due(limitOf(p.Limit))
 	if err != nil {
-		return result, err
+		return pass, err
+	}
+	for _, row := range rows {
+		pass.taken = append(pass.taken, row.ID)
 	}
 	if len(rows) > 0 {
-		if err := b.plan(rows, p, &result); err != nil {
-			return result, err
+		if err := b.plan(rows, p, &pass.PlanResult); err != nil {
+			return pass, err
 		}
 	}
+	pass.unreadable = passed
+	pass.Wake, err = t.wake(passed)
+	return pass, err
+}
 
-	const wake = `SELECT min(s.due_at) FROM callsheet.schedules s WHERE s.due_at IS NOT NULL AND NOT s.id = ANY(?)`
+// wake returns when the next schedule falls due, but for some.
+func (t *tx) wake(but []string) (time.Time, error) {
+	const query = `SELECT min(s.due_at) FROM callsheet.schedules s WHERE s.due_at IS NOT NULL AND NOT s.id = ANY(?)`
 	var next moment
-	if err := t.one(&next, wake, passed); err != nil {
-		return result, err
-	}
-	result.Wake = next.Time
-	return result, nil
+	err := t.one(&next, query, but)
+	return next.Time, err
 }
 
 // due locks schedules that are due, and returns the IDs of those that were passed over because they cannot be read. They stay due: a
