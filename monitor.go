@@ -130,7 +130,7 @@ func newReport(v Survey) MonitorReport {
 			Advice: "see whether a scheduler is running (Run), or calls Plan"}
 		if why := v.Unreadable[sch.ID]; why != "" {
 			f.What = "due, but it cannot be planned: " + cut(why, maxFindingError)
-			f.Advice = "put right what the error says, or define it anew (Define), or run the version that wrote it"
+			f.Advice = adviceForUnreadable
 		}
 		r.Stale = append(r.Stale, f)
 	}
@@ -140,8 +140,13 @@ func newReport(v Survey) MonitorReport {
 			Advice: "see whether workers are running, and whether there are enough (WithWorkers)"})
 	}
 	for _, sch := range v.NeverRun {
-		r.NeverRun = append(r.NeverRun, Finding{Schedule: sch.ID, Since: sch.CreatedAt,
-			What: "no execution has succeeded or failed yet", Advice: adviceForNeverRun(sch)})
+		f := Finding{Schedule: sch.ID, Since: sch.CreatedAt,
+			What: "no execution has succeeded or failed yet", Advice: adviceForNeverRun(sch)}
+		if why := v.Unreadable[sch.ID]; why != "" {
+			f.What += ": " + cut(why, maxFindingError)
+			f.Advice = adviceForUnreadable
+		}
+		r.NeverRun = append(r.NeverRun, f)
 	}
 	for _, e := range v.DeadLetters {
 		advice := "Retry it, or leave it: later occurrences are not held up"
@@ -154,6 +159,8 @@ func newReport(v Survey) MonitorReport {
 	}
 	return r
 }
+
+const adviceForUnreadable = "put right what the error says, or define it anew (Define), or run the version that wrote it"
 
 func adviceForNeverRun(sch Schedule) string {
 	switch {

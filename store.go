@@ -345,8 +345,8 @@ type Survey struct {
 	// Schedule's Timeout and Overdue together.
 	Stuck      []Execution
 	StuckCount int
-	// Unreadable says, by ID, of Schedules in these lists why they cannot be read. They have nothing but what says of them
-	// which they are, and, as far as that can be read, their state.
+	// Unreadable says, by ID, of Schedules in these lists why they cannot be read. They have their ID, version and times, and,
+	// as far as that can be read, their state.
 	Unreadable map[string]string
 	// DeadLetters are failed executions, by FinishedAt.
 	DeadLetters     []Execution

@@ -115,8 +115,8 @@ type schedule struct {
 	callsheet.Schedule
 	edition int64
 	changed bool
-	// unreadable is set if the Schedule cannot be read: it has its ID and, as far as that can be read, its state, which
-	// nobody changes who does not know the rules.
+	// unreadable is set if the Schedule cannot be read: it has its ID and, as far as that can be read, its state. That stays
+	// as it is, for its rules are not known, until the Schedule is defined anew.
 	unreadable error
 }
 

@@ -9,7 +9,8 @@
 //
 // A transaction takes its locks in this order, so that none waits for another in a circle: the row
 // of meta (whoever writes Definitions), rows of schedules by ID, rows of executions by ID, their answers,
-// tallies by schedule, that of no schedule last. Whoever inserts an execution, ends one, or changes who waits has the lock of its schedule. Claim,
+// tallies by schedule, that of no schedule last.
+// Whoever inserts an execution, ends one, or changes who waits has the lock of its schedule. Claim,
 // Renew, Keep and Ring take those of executions only. A planner passes over schedules that are locked; where it
 // waits for one that is late, it holds no other.
 package sqlstore

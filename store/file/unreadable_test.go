@@ -92,5 +92,7 @@ func TestScheduler_Unreadable(t *testing.T) {
 	require.Len(t, report.Stale, 1)
 	require.Equal(t, "due", report.Stale[0].Schedule)
 	require.Contains(t, report.Stale[0].What, `read schedule "due": json: cannot unmarshal`)
+	require.Len(t, report.NeverRun, 1)
+	require.Contains(t, report.NeverRun[0].What, `read schedule "due"`)
 	require.Len(t, report.DeadLetters, 1)
 }
