@@ -136,9 +136,14 @@ func newReport(v Survey) MonitorReport {
 		r.Stuck = append(r.Stuck, f)
 	}
 	for _, sch := range v.Unplanned {
-		r.Stale = append(r.Stale, Finding{Schedule: sch.ID, Since: sch.NextExecutionAt,
+		f := Finding{Schedule: sch.ID, Since: sch.NextExecutionAt,
 			What:   "due, but nobody has planned it",
-			Advice: "see whether a scheduler is running (Run), or calls Plan"})
+			Advice: "see whether a scheduler is running (Run), or calls Plan"}
+		if why := v.Unreadable[sch.ID]; why != "" {
+			f.What = "due, but it cannot be planned: " + cut(why, maxFindingError)
+			f.Advice = adviceForUnreadable
+		}
+		r.Stale = append(r.Stale, f)
 	}
 	for _, e := range v.Unclaimed {
 		r.Stale = append(r.Stale, Finding{Schedule: e.Schedule, Execution: e.ID, Since: e.ReadySince(),
@@ -146,8 +151,13 @@ func newReport(v Survey) MonitorReport {
 			Advice: "see whether workers are running, and whether there are enough (WithWorkers)"})
 	}
 	for _, sch := range v.NeverRun {
-		r.NeverRun = append(r.NeverRun, Finding{Schedule: sch.ID, Since: sch.CreatedAt,
-			What: "no execution has succeeded or failed yet", Advice: adviceForNeverRun(sch)})
+		f := Finding{Schedule: sch.ID, Since: sch.CreatedAt,
+			What: "no execution has succeeded or failed yet", Advice: adviceForNeverRun(sch)}
+		if why := v.Unreadable[sch.ID]; why != "" {
+			f.What += ": " + cut(why, maxFindingError)
+			f.Advice = adviceForUnreadable
+		}
+		r.NeverRun = append(r.NeverRun, f)
 	}
 	for _, e := range v.DeadLetters {
 		advice := "Retry it, or leave it: later occurrences are not held up"
@@ -160,6 +170,8 @@ func newReport(v Survey) MonitorReport {
 	}
 	return r
 }
+
+const adviceForUnreadable = "put right what the error says, or define it anew (Define), or run the version that wrote it"
 
 func adviceForNeverRun(sch Schedule) string {
 	switch {

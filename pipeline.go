@@ -39,6 +39,10 @@ type Call struct {
 	Extract   *Extract  // nil: whole objects
 	Delivery  *Delivery // nil: records are counted and dropped
 
+	// Unreadable says which of these Definitions the Store has and cannot read, and why: a newer version of the library wrote it, or
+	// somebody by hand. The attempt ends with it, not to be repeated, and no Pipeline is run.
+	Unreadable error
+
 	// Answer is what is kept of an earlier attempt, or of the execution that is extracted anew; nil if nothing is.
 	Answer *Answer
 	// Keep keeps an answer for this execution before it is extracted and delivered; nil where nothing can be

@@ -81,7 +81,8 @@ type PlanStore interface {
 	// Plan takes up to Limit schedules whose NextExecutionAt has come, earliest first, and for
 	// each applies the Decision that Decide makes of it; of the executions that are inserted, those
 	// that are pending are counted ([Schedule.Counted]). Each schedule is planned in one transaction.
-	// One that another planner is taking is passed over. Once PlanInserts executions have been decided it
+	// One that another planner is taking is passed over, and so is one that cannot be read; one that is being written
+	// all the time is not passed over for ever. Once PlanInserts executions have been decided it
 	// takes no further schedule.
 	Plan(ctx context.Context, p PlanRequest) (PlanResult, error)
 
@@ -174,7 +175,8 @@ type WorkStore interface {
 	// Claim gives the executions that are claimable ([Execution.Claimable]) to worker, and
 	// returns each with all that its Pipeline needs, the answer that is kept for it among it. One
 	// that is not claimable, for whatever reason, is left out: somebody else has it, or nobody needs to.
-	// The Definitions in the Calls are shared and must not be changed.
+	// The Definitions in the Calls are shared and must not be changed. One that cannot be read is no error
+	// of the claim, as the others go on: see [Call].Unreadable.
 	Claim(ctx context.Context, c ClaimRequest) ([]Call, error)
 
 	// Keep keeps the answer for its execution, in the place of an earlier one, or returns
@@ -234,7 +236,7 @@ type Renewal struct {
 }
 
 // A Finish says what became of an Outcome: the execution and its Schedule after it (nil if
-// that was deleted), or Err is ErrStaleFence.
+// that was deleted or cannot be read), or Err is ErrStaleFence.
 type Finish struct {
 	Execution Execution
 	Schedule  *Schedule
@@ -262,7 +264,8 @@ type LedgerStore interface {
 	// Survey finds what a monitor reports. It costs what it finds, not what is kept.
 	Survey(ctx context.Context, q SurveyQuery) (Survey, error)
 
-	// Soonest returns up to limit planned schedules by NextExecutionAt. With ids, only those.
+	// Soonest returns up to limit planned schedules by NextExecutionAt. With ids, only those. One that cannot be read
+	// is left out.
 	Soonest(ctx context.Context, limit int, ids ...string) ([]Schedule, error)
 
 	// Answer returns the answer that is kept for an execution, or a [*NotFoundError] for it.
@@ -342,6 +345,9 @@ type Survey struct {
 	// Schedule's Timeout and Overdue together.
 	Stuck      []Execution
 	StuckCount int
+	// Unreadable says, by ID, of Schedules in these lists why they cannot be read. They have their ID, version and times, and,
+	// as far as that can be read, their state.
+	Unreadable map[string]string
 	// DeadLetters are failed executions, by FinishedAt.
 	DeadLetters     []Execution
 	DeadLetterCount int

@@ -96,6 +96,10 @@ func (n *node) attempt(call Call, leaseLeft time.Duration) {
 	var outcome Outcome
 	var finish *Finish // where the outcome is recorded already
 	err := isolate(func() error {
+		if call.Unreadable != nil {
+			outcome = newOutcome(call, Result{}, &ClassifiedError{ClassPermanent, call.Unreadable})
+			return nil
+		}
 		var result Result
 		var joint *jointDelivery
 		call.Join = n.joining(&joint)

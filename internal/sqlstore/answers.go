@@ -145,7 +145,7 @@ type dropped struct {
 	keep       map[string]int // how many of those stay, by schedule
 }
 
-// ended notes the end of an execution; its Schedule is nil where there is none.
+// ended notes the end of an execution; its Schedule is nil where there is none, or none that can be read.
 func (d *dropped) ended(row *execution, sch *schedule) {
 	switch {
 	case row.State == callsheet.StateCancelled:

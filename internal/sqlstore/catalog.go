@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,12 +82,28 @@ type definitionRow struct {
 	Doc       []byte         `db:"doc"`
 }
 
+// unreadable is why a Definition cannot be read that is there: what a newer version of the library wrote, or somebody by hand.
+// It costs those who need the Definition, and nobody who is read with them.
+type unreadable struct{ error }
+
+func (u unreadable) Unwrap() error { return u.error }
+
+func unreadableAs(ref callsheet.Ref, err error) unreadable {
+	return unreadable{fmt.Errorf("read %s: %w", ref, err)}
+}
+
+// errGone is for a Definition that is referred to, and whose row somebody deleted by hand.
+var errGone = errors.New("its row is gone")
+
 const definitionColumns = `d.kind, d.id, d.version, d.created_at, d.updated_at, d.doc`
 
 func decode[T callsheet.Definition, P callsheet.Entity[T]](row *definitionRow) (T, error) {
 	var item T
+	if row.Doc == nil {
+		return item, unreadableAs(callsheet.Ref{Kind: row.Kind, ID: row.ID}, errGone)
+	}
 	if err := json.Unmarshal(row.Doc, &item); err != nil {
-		return item, fmt.Errorf("read %s: %w", callsheet.Ref{Kind: row.Kind, ID: row.ID}, err)
+		return item, unreadableAs(callsheet.Ref{Kind: row.Kind, ID: row.ID}, err)
 	}
 	meta := P(&item).Meta()
 	*meta.Version, *meta.CreatedAt, *meta.UpdatedAt = row.Version, row.CreatedAt.Time, row.UpdatedAt.Time
@@ -98,6 +115,22 @@ type schedule struct {
 	callsheet.Schedule
 	edition int64
 	changed bool
+	// unreadable is set if the Schedule cannot be read: it has its ID and, as far as that can be read, its state. That stays
+	// as it is, for its rules are not known, until the Schedule is defined anew.
+	unreadable error
+}
+
+// schedule returns the Schedule of a row, or, if there is an error, what is known of one that cannot be read.
+func (r *scheduleRow) schedule(sch callsheet.Schedule, err error) *schedule {
+	state, fault := r.state()
+	if err == nil && fault != nil {
+		err = unreadable{fmt.Errorf("read the state of schedule %q: %w", r.ID, fault)}
+	}
+	if err != nil {
+		sch = callsheet.Schedule{ID: r.ID, Version: r.Version, CreatedAt: r.CreatedAt.Time, UpdatedAt: r.UpdatedAt.Time}
+	}
+	sch.ScheduleState = state
+	return &schedule{Schedule: sch, edition: r.Edition, unreadable: err}
 }
 
 const selectSchedules = `
@@ -117,12 +150,7 @@ func (t *tx) schedulesOf(rows []scheduleRow) ([]*schedule, error) {
 			missing[row.ID] = i
 			continue
 		}
-		state, err := row.state()
-		if err != nil {
-			return nil, fmt.Errorf("read the state of schedule %q: %w", row.ID, err)
-		}
-		known.ScheduleState = state
-		all[i] = &schedule{Schedule: known, edition: row.Edition}
+		all[i] = row.schedule(known, nil)
 	}
 	if len(missing) == 0 {
 		return all, nil
@@ -133,7 +161,7 @@ func (t *tx) schedulesOf(rows []scheduleRow) ([]*schedule, error) {
 	const query = `
 		SELECT ` + scheduleColumns + `, d.doc
 		  FROM callsheet.schedules s
-		  JOIN callsheet.definitions d ON d.kind = 'schedule' AND d.id = s.id
+		  LEFT JOIN callsheet.definitions d ON d.kind = 'schedule' AND d.id = s.id
 		 WHERE s.id = ANY(?)`
 	var found []struct {
 		scheduleRow
@@ -146,15 +174,11 @@ func (t *tx) schedulesOf(rows []scheduleRow) ([]*schedule, error) {
 		row := &found[i]
 		sch, err := decode[callsheet.Schedule](&definitionRow{Kind: callsheet.KindSchedule, ID: row.ID,
 			Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, Doc: row.Doc})
-		if err != nil {
-			return nil, err
+		if err == nil {
+			sch.ScheduleState = callsheet.ScheduleState{}
+			t.store.known.learn(row.Edition, sch)
 		}
-		sch.ScheduleState = callsheet.ScheduleState{}
-		t.store.known.learn(row.Edition, sch)
-		if sch.ScheduleState, err = row.state(); err != nil {
-			return nil, fmt.Errorf("read the state of schedule %q: %w", row.ID, err)
-		}
-		all[missing[row.ID]] = &schedule{Schedule: sch, edition: row.Edition}
+		all[missing[row.ID]] = row.schedule(sch, err)
 	}
 	return slices.DeleteFunc(all, func(s *schedule) bool { return s == nil }), nil
 }
@@ -180,9 +204,13 @@ type resolver struct {
 	generation int64
 }
 
-// call returns a Call with all the Definitions that an execution of the Schedule needs.
+// call returns a Call with all the Definitions that an execution of the Schedule needs, or an unreadable, and those that
+// were read.
 func (r *resolver) call(sch *schedule) (callsheet.Call, error) {
 	call := callsheet.Call{Schedule: sch.Schedule}
+	if sch.unreadable != nil {
+		return call, sch.unreadable
+	}
 	request, err := other[callsheet.Request](r, callsheet.KindRequest, sch.Request)
 	if err != nil {
 		return call, err
@@ -217,7 +245,11 @@ func other[T callsheet.Definition, P callsheet.Entity[T]](r *resolver, kind call
 		definitionRow
 		Generation int64 `db:"generation"`
 	}
-	if err := r.one(&row, query, kind, id); err != nil {
+	err := r.one(&row, query, kind, id)
+	if noRows(err) {
+		return nil, r.gone(ref)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
 	item, err := decode[T, P](&row.definitionRow)
@@ -228,4 +260,19 @@ func other[T callsheet.Definition, P callsheet.Entity[T]](r *resolver, kind call
 		r.store.known.learnOther(r.generation, ref, &item)
 	}
 	return &item, nil
+}
+
+const selectGeneration = `SELECT m.generation FROM callsheet.meta m`
+
+// gone returns why a Definition is not there. The Schedule may have been edited since it was read, and what it referred to been
+// deleted; then it is to be read again.
+func (r *resolver) gone(ref callsheet.Ref) error {
+	var generation int64
+	if err := r.one(&generation, selectGeneration); err != nil {
+		return err
+	}
+	if generation != r.generation {
+		return errRaced
+	}
+	return unreadableAs(ref, errGone)
 }

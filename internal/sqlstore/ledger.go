@@ -137,21 +137,21 @@ func (s *Store) Soonest(ctx context.Context, most int, ids ...string) (soonest [
 		where.and(`s.id = ANY(?)`, ids)
 	}
 	err = s.read(ctx, "find the soonest schedules", func(t *tx) error {
-		soonest, err = t.schedulesBy(`s.due_at`, where, limitOf(most))
+		all, err := t.schedulesBy(`s.due_at`, where, limitOf(most))
+		soonest = values(slices.DeleteFunc(all, func(sch *schedule) bool { return sch.unreadable != nil }))
 		return err
 	})
 	return soonest, said(err)
 }
 
 // schedulesBy returns the Schedules under a condition, in the order of a column.
-func (t *tx) schedulesBy(column string, where condition, most int) ([]callsheet.Schedule, error) {
+func (t *tx) schedulesBy(column string, where condition, most int) ([]*schedule, error) {
 	query := `SELECT ` + scheduleColumns + ` FROM callsheet.schedules s ` + where.text() + ` ORDER BY ` + column + `, s.id LIMIT ?`
 	var rows []scheduleRow
 	if err := t.all(&rows, query, append(slices.Clone(where.args), most)...); err != nil {
 		return nil, err
 	}
-	all, err := t.schedulesOf(rows)
-	return values(all), err
+	return t.schedulesOf(rows)
 }
 
 // Survey implements [callsheet.LedgerStore].
@@ -169,6 +169,7 @@ func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error)
 	}
 	overdue := bound(found.Now.Add(-q.Overdue))
 	most := max(q.Limit, 0)
+	unreadable := make(map[string]string)
 
 	// The conditions are those of the partial indexes, so that each costs what it finds.
 	for _, list := range []struct {
@@ -187,9 +188,20 @@ func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error)
 		if *list.count == 0 || most == 0 {
 			continue
 		}
-		if *list.schedules, err = t.schedulesBy(list.column, list.where, most); err != nil {
+		all, err := t.schedulesBy(list.column, list.where, most)
+		if err != nil {
 			return found, err
 		}
+		*list.schedules = values(all)
+		for _, sch := range all {
+			if sch.unreadable != nil {
+				unreadable[sch.ID] = sch.unreadable.Error()
+			}
+		}
+	}
+
+	if len(unreadable) > 0 {
+		found.Unreadable = unreadable
 	}
 
 	// An attempt is stuck from the end of its lease, or of its timeout and the overdue time, whichever comes first.
@@ -259,152 +271,3 @@ func (t *tx) survey(q callsheet.SurveyQuery) (found callsheet.Survey, err error)
 const stuckSince = `least(e.lease_until, e.started_at + (coalesce(s.timeout_us, 3000000000000000) + ?) * interval '1 microsecond')`
 
 func on(term string, args ...any) condition { return condition{[]string{term}, args} }
-
-// Prune implements [callsheet.LedgerStore].
-func (s *Store) Prune(ctx context.Context, p callsheet.PruneRequest) (n int, err error) {
-	err = s.write(ctx, "prune executions", func(t *tx) error {
-		n = 0
-		most := limitOf(p.Limit)
-		for _, state := range callsheet.States() {
-			if before, ok := p.Before[state]; ok && state.Final() && n < most {
-				dropped, err := t.pruneOld(state, before, most-n)
-				if err != nil {
-					return err
-				}
-				n += dropped
-			}
-		}
-		for _, state := range callsheet.States() {
-			if keep, ok := p.Keep[state]; ok && state.Final() && n < most {
-				dropped, err := t.pruneMany(state, max(keep, 0), most-n)
-				if err != nil {
-					return err
-				}
-				n += dropped
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, said(err)
-	}
-	return n, nil
-}
-
-// stays is for executions that something refers to: a Schedule's last one, and one whose answer an open one is to use.
-const stays = `(
-		       EXISTS (SELECT 1 FROM callsheet.schedules s WHERE s.id = e.schedule AND s.last_execution = e.id)
-		    OR EXISTS (SELECT 1 FROM callsheet.executions o
-		                WHERE o.answer_of = e.id AND o.answer_of <> '' AND o.state IN ('pending', 'running')))`
-
-// pruneOld deletes executions that ended before a time. What is locked is being reopened, and is not pruned now.
-func (t *tx) pruneOld(state callsheet.State, before time.Time, most int) (int, error) {
-	query := `
-		SELECT e.id, e.schedule
-		  FROM callsheet.executions e
-		 WHERE e.state = '` + string(state) + `' AND e.finished_at < ? AND NOT ` + stays + `
-		 ORDER BY e.finished_at, e.id
-		 LIMIT ?
-		   FOR UPDATE OF e SKIP LOCKED`
-	var rows []belonging
-	if err := t.all(&rows, query, bound(before), most); err != nil {
-		return 0, err
-	}
-	return len(rows), t.drop(state, rows)
-}
-
-// pruneMany deletes executions of which their schedule has more, later ones, than it keeps. The tallies know which
-// schedules have too many, so that the others cost nothing.
-func (t *tx) pruneMany(state callsheet.State, keep, most int) (int, error) {
-	over := `SELECT t.schedule FROM callsheet.tallies t WHERE t.` + string(state) + ` - t.pruned_` + string(state) + ` > ? AND t.schedule <> '' AND t.schedule > ?
-		ORDER BY t.schedule LIMIT 100`
-	surplus := `
-		SELECT e.id, e.schedule
-		  FROM callsheet.executions e
-		 WHERE e.schedule = ? AND e.state = '` + string(state) + `' AND NOT ` + stays + `
-		   AND e.scheduled_at < (SELECT k.scheduled_at
-		                            FROM callsheet.executions k
-		                           WHERE k.schedule = ? AND k.state = '` + string(state) + `'
-		                           ORDER BY k.scheduled_at DESC
-		                           LIMIT 1 OFFSET ?)
-		 ORDER BY e.scheduled_at
-		 LIMIT ?
-		   FOR UPDATE OF e SKIP LOCKED`
-	n, after := 0, ""
-	for n < most {
-		var schedules []string
-		if err := t.all(&schedules, over, keep, after); err != nil {
-			return n, err
-		}
-		for _, id := range schedules {
-			var rows []belonging
-			if keep == 0 {
-				all := strings.Replace(surplus, "e.scheduled_at <", "e.scheduled_at <=", 1)
-				if err := t.all(&rows, all, id, id, 0, most-n); err != nil {
-					return n, err
-				}
-			} else if err := t.all(&rows, surplus, id, id, keep-1, most-n); err != nil {
-				return n, err
-			}
-			if err := t.drop(state, rows); err != nil {
-				return n, err
-			}
-			if n += len(rows); n >= most {
-				return n, nil
-			}
-			after = id
-		}
-		if len(schedules) < 100 {
-			return n, nil
-		}
-	}
-	return n, nil
-}
-
-// A belonging says which schedule an execution is of.
-type belonging struct {
-	ID       string `db:"id"`
-	Schedule string `db:"schedule"`
-}
-
-// drop deletes rows of a state that are locked, and their answers.
-func (t *tx) drop(state callsheet.State, rows []belonging) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	ids := make([]string, len(rows))
-	counts := make(map[string]int64)
-	for i, row := range rows {
-		ids[i] = row.ID
-		counts[row.Schedule]++
-	}
-	for _, statement := range []string{
-		`DELETE FROM callsheet.executions WHERE id = ANY(?)`,
-		`DELETE FROM callsheet.answers WHERE execution = ANY(?)`,
-	} {
-		if _, err := t.exec(statement, ids); err != nil {
-			return err
-		}
-	}
-	type record struct {
-		Schedule string `json:"schedule"`
-		Count    int64  `json:"count"`
-	}
-	var records []record
-	for _, id := range sortedKeys(counts) {
-		records = append(records, record{id, counts[id]})
-	}
-	column := "pruned_" + string(state)
-	statement := `
-		INSERT INTO callsheet.tallies AS t (schedule, ` + column + `)
-		SELECT r.schedule, r.count
-		  FROM json_to_recordset(?) AS r (schedule text, count bigint)
-		 WHERE true
-		ON CONFLICT (schedule) DO UPDATE
-		   SET ` + column + ` = t.` + column + ` + excluded.` + column
-	param := asRows(records)
-	if _, err := t.exec(statement, param); err != nil {
-		return err
-	}
-	return t.forgetTallies(sortedKeys(counts))
-}

@@ -10,53 +10,95 @@ import (
 
 // Plan implements [callsheet.PlanStore].
 func (s *Store) Plan(ctx context.Context, p callsheet.PlanRequest) (result callsheet.PlanResult, err error) {
+	var pass planPass
 	err = s.write(ctx, "plan", func(t *tx) error {
-		result, err = t.plan(p)
+		pass, err = t.plan(p)
 		return err
 	})
 	if err != nil {
 		return callsheet.PlanResult{}, said(err)
 	}
-	return result, nil
+	// What was planned is to be rung for, whatever becomes of the rest.
+	if err := s.planLate(ctx, p, &pass); err != nil && pass.Schedules == 0 {
+		return callsheet.PlanResult{}, said(err)
+	}
+	return pass.PlanResult, nil
 }
 
-func (t *tx) plan(p callsheet.PlanRequest) (result callsheet.PlanResult, err error) {
+// A planPass is what a transaction of a planner came to.
+type planPass struct {
+	callsheet.PlanResult
+	now        time.Time
+	taken      []string // schedules that were planned, or may be in the next pass
+	unreadable []string // due, but passed over
+}
+
+func (t *tx) plan(p callsheet.PlanRequest) (pass planPass, err error) {
+	b := t.newBatch()
+	if b.now, err = t.now(); err != nil {
+		return pass, err
+	}
+	pass.now = b.now
+	rows, passed, err := b.due(limitOf(p.Limit))
+	if err != nil {
+		return pass, err
+	}
+	for _, row := range rows {
+		pass.taken = append(pass.taken, row.ID)
+	}
+	if len(rows) > 0 {
+		if err := b.plan(rows, p, &pass.PlanResult); err != nil {
+			return pass, err
+		}
+	}
+	pass.unreadable = passed
+	pass.Wake, err = t.wake(passed)
+	return pass, err
+}
+
+// wake returns when the next schedule falls due, but for some.
+func (t *tx) wake(but []string) (time.Time, error) {
+	const query = `SELECT min(s.due_at) FROM callsheet.schedules s WHERE s.due_at IS NOT NULL AND NOT s.id = ANY(?)`
+	var next moment
+	err := t.one(&next, query, but)
+	return next.Time, err
+}
+
+// due locks schedules that are due, and returns the IDs of those that were passed over because they cannot be read. They stay due: a
+// node that can read them plans them, and so does this one once they are put right.
+func (b *batch) due(most int) (rows []scheduleRow, passed []string, err error) {
 	// Of many planners each takes what no other is taking: who came later passes over what is locked, and finds it
 	// moved on when he comes again.
-	const due = `
+	const query = `
 		SELECT ` + scheduleColumns + `
 		  FROM callsheet.schedules s
-		 WHERE s.due_at <= ?
+		 WHERE s.due_at <= ? AND NOT s.id = ANY(?)
 		 ORDER BY s.due_at, s.id
 		 LIMIT ?
 		   FOR UPDATE SKIP LOCKED`
-	b := t.newBatch()
-	if b.now, err = t.now(); err != nil {
-		return result, err
-	}
-	var rows []scheduleRow
-	if err := t.all(&rows, due, b.now, limitOf(p.Limit)); err != nil {
-		return result, err
-	}
-	if len(rows) > 0 {
-		if err := b.plan(rows, p, &result); err != nil {
-			return result, err
+	for {
+		rows = nil
+		if err := b.all(&rows, query, b.now, passed, most); err != nil {
+			return nil, nil, err
 		}
+		if err := b.addSchedules(rows); err != nil {
+			return nil, nil, err
+		}
+		found := len(passed)
+		for _, row := range rows {
+			if b.readable(row.ID) == nil {
+				passed = append(passed, row.ID)
+				delete(b.schedules, row.ID)
+			}
+		}
+		if len(passed) == found {
+			return rows, passed, nil
+		}
+		// The others come in their place: schedules that cannot be read must not fill a pass.
 	}
-
-	const wake = `SELECT min(s.due_at) FROM callsheet.schedules s WHERE s.due_at IS NOT NULL`
-	var next moment
-	if err := t.one(&next, wake); err != nil {
-		return result, err
-	}
-	result.Wake = next.Time
-	return result, nil
 }
 
 func (b *batch) plan(rows []scheduleRow, p callsheet.PlanRequest, result *callsheet.PlanResult) error {
-	if err := b.addSchedules(rows); err != nil {
-		return err
-	}
 	open, err := b.ahead(sortedKeys(b.schedules))
 	if err != nil {
 		return err
@@ -152,6 +194,9 @@ func (t *tx) alone(id string) (*batch, *schedule, error) {
 	sch := b.schedules[id]
 	if sch == nil {
 		return nil, nil, noSchedule(id)
+	}
+	if sch.unreadable != nil {
+		return nil, nil, sch.unreadable
 	}
 	var err error
 	b.now, err = t.now()

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -101,7 +102,10 @@ func parsed[T any](text string) (*T, error) {
 		return nil, nil
 	}
 	v := new(T)
-	return v, json.Unmarshal([]byte(text), v)
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 func executionsOf(rows []executionRow) ([]callsheet.Execution, error) {
@@ -255,11 +259,9 @@ type scheduleRow struct {
 	Validators          string           `db:"validators"`
 }
 
+// state returns the state as far as it can be read.
 func (r *scheduleRow) state() (callsheet.ScheduleState, error) {
-	cursor, err := parsed[callsheet.CursorState](r.CursorAt)
-	if err != nil {
-		return callsheet.ScheduleState{}, err
-	}
+	cursor, fault := parsed[callsheet.CursorState](r.CursorAt)
 	validators, err := parsed[callsheet.Validators](r.Validators)
 	return callsheet.ScheduleState{
 		Status: r.Status, PauseReason: r.PauseReason, PausedAt: r.PausedAt.Time, ConsecutiveFailures: r.ConsecutiveFailures, FailingSince: r.FailingSince.Time,
@@ -267,7 +269,7 @@ func (r *scheduleRow) state() (callsheet.ScheduleState, error) {
 		LastScheduledAt: r.LastScheduledAt.Time, LastExecutedAt: r.LastExecutedAt.Time,
 		Runs: r.Runs, PlannedUntil: r.PlannedUntil.Time, NextExecutionAt: r.NextExecutionAt.Time,
 		Cursor: cursor, Validators: validators,
-	}, err
+	}, errors.Join(fault, err)
 }
 
 // A scheduleRecord is a row that is to be written, as [scheduleRecords] reads it.

@@ -8,9 +8,11 @@
 // # Locks
 //
 // A transaction takes its locks in this order, so that none waits for another in a circle: the row
-// of meta (whoever writes Definitions), rows of schedules by ID, rows of executions by ID, tallies by schedule.
+// of meta (whoever writes Definitions), rows of schedules by ID, rows of executions by ID, their answers,
+// tallies by schedule, that of no schedule last.
 // Whoever inserts an execution, ends one, or changes who waits has the lock of its schedule. Claim,
-// Renew, Keep and Ring take those of executions only.
+// Renew, Keep and Ring take those of executions only. A planner passes over schedules that are locked; where it
+// waits for one that is late, it holds no other.
 package sqlstore
 
 import (
@@ -53,6 +55,10 @@ type Dialect struct {
 	Now func() time.Time
 	// Again reports whether a transaction that ended with the error may work if it is tried again.
 	Again func(error) bool
+	// Patience is a statement that bounds how long the transaction waits for a lock, with milliseconds as text for its parameter, and
+	// Impatient reports whether an error says that it did. Empty: no transaction waits for another's row.
+	Patience  string
+	Impatient func(error) bool
 
 	// Migrations holds the files that make the schema, in the order of their names.
 	Migrations fs.FS

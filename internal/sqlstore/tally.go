@@ -30,11 +30,15 @@ type durationRecord struct {
 	Count    int64  `json:"count"`
 }
 
-// countAll adds to the tallies of schedules, in the order of their IDs.
+// countAll adds to the tallies of schedules, in the order of their IDs: that of no schedule last, as forgetTallies adds others to it.
 func (t *tx) countAll(tallies map[string]*callsheet.Tally) error {
 	var counts []tallyRecord
 	var durations []durationRecord
-	for _, id := range slices.Sorted(maps.Keys(tallies)) {
+	ids := slices.Sorted(maps.Keys(tallies))
+	if len(ids) > 0 && ids[0] == "" {
+		ids = append(ids[1:], "")
+	}
+	for _, id := range ids {
 		y := tallies[id]
 		r := tallyRecord{
 			Schedule: id, Succeeded: y.Succeeded, Failed: y.Failed, Cancelled: y.Cancelled, Skipped: y.Skipped,

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -42,8 +43,7 @@ func (t *tx) claim(c callsheet.ClaimRequest) ([]callsheet.Call, error) {
 	}
 
 	r := resolver{tx: t}
-	const generation = `SELECT m.generation FROM callsheet.meta m`
-	if err := t.one(&r.generation, generation); err != nil {
+	if err := t.one(&r.generation, selectGeneration); err != nil {
 		return nil, err
 	}
 	slices.Sort(schedules)
@@ -64,7 +64,9 @@ func (t *tx) claim(c callsheet.ClaimRequest) ([]callsheet.Call, error) {
 			continue
 		}
 		call, err := r.call(sch)
-		if err != nil {
+		if fault, ok := errors.AsType[unreadable](err); ok {
+			call.Unreadable = fault
+		} else if err != nil {
 			return nil, err
 		}
 		b.set(row, row.Claimed(c.Worker, b.now, c.Lease), 0)
@@ -178,7 +180,7 @@ func (b *batch) finish(outcomes []callsheet.Outcome) (finishes []callsheet.Finis
 			return nil, err
 		}
 		finishes[i].Execution = row.copy()
-		if sch, ok := b.schedules[row.Schedule]; ok {
+		if sch := b.readable(row.Schedule); sch != nil {
 			after := clone(sch.Schedule)
 			finishes[i].Schedule = &after
 		}
@@ -375,6 +377,9 @@ func (s *Store) Reopen(ctx context.Context, executionID string, rung time.Durati
 		sch := b.schedules[row.Schedule]
 		if sch == nil {
 			return noSchedule(row.Schedule)
+		}
+		if sch.unreadable != nil {
+			return sch.unreadable
 		}
 		if row.State != callsheet.StateFailed {
 			ref := callsheet.Ref{Kind: callsheet.KindExecution, ID: executionID}

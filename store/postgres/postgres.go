@@ -193,6 +193,8 @@ func dialect(schema string) sqlstore.Dialect {
 		List:       func(ids []string) any { return ids },
 		Rows:       sqlstore.Recordset.Arrays,
 		Again:      again,
+		Patience:   `SELECT set_config('lock_timeout', ?, true)`,
+		Impatient:  impatient,
 		Migrations: migrations,
 		Prepare:    func(ctx context.Context, tx *sql.Tx) error { return prepare(ctx, tx, schema) },
 		There: func(ctx context.Context, db sqlstore.Querier) (there bool, err error) {
@@ -232,4 +234,10 @@ func prepare(ctx context.Context, tx *sql.Tx, schema string) error {
 func again(err error) bool {
 	fault, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (fault.Code == "40001" || fault.Code == "40P01") // serialization failure, deadlock
+}
+
+// impatient reports whether a statement ended because it waited for a lock for too long.
+func impatient(err error) bool {
+	fault, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && fault.Code == "55P03" // lock not available
 }
