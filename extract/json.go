@@ -27,8 +27,7 @@ func compileExpression(language Language, expr string, list bool) (expression, e
 func newReader(m Mapping, fields []*field) (reader, error) {
 	language := m.Language.orDefault(m.Format)
 	if m.Format == FormatXML {
-		path, err := newXPath(m.recordsPath(), true)
-		return xmlReader{m.recordsPath(), path}, err
+		return newXMLReader(m.recordsPath())
 	}
 	f, err := newFinder(language, m.Records)
 	if err != nil {

@@ -25,7 +25,9 @@ type Mapping struct {
 	// of these must be found all the same, so that an API that renamed its list does not look like an
 	// API with an empty one.
 	//
-	// Each output of a jq program, and each node of an XPath, is a record.
+	// Each output of a jq program, and each node of an XPath, is a record. Of an XPath that begins with plain
+	// names, as /rss/channel/item, those before the last step must be found, and that of the root. A root
+	// <html> is an error unless the path names it.
 	Records string `json:"records,omitempty"`
 
 	// Fields are the values of each record, in this order. Without any a record is the whole object in

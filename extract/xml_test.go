@@ -84,6 +84,52 @@ func TestXML_Errors(t *testing.T) {
 	}
 }
 
+func TestXML_AChangedAnswerIsNoEmptyOne(t *testing.T) {
+	const (
+		login = "<!DOCTYPE html>\n<html xmlns='http://www.w3.org/1999/xhtml'><head><title>Log in</title></head><body/></html>"
+		soap  = "<s:Envelope><s:Body><x/></s:Body></s:Envelope>"
+	)
+	for _, row := range []struct {
+		name, records, in string
+		want              string // no records, where it is empty
+	}{
+		{"a login page", "/rss/channel/item", login, "extract at /rss/channel/item: nothing there: the root is <html>, in <html>Log in"},
+		{"a list of another name", "/rss/channel/item", "<rss><channels/></rss>", "no /rss/channel, in <rss>"},
+		{"the list is there and empty", "/rss/channel/item", "<rss><channel/></rss>", ""},
+		{"another root", "/feed", "<rss/>", "no /feed"},
+		{"a root that does not match", "/feed[@v = 2]", "<feed v='1'/>", ""},
+		{"another root than the one that has to match", "/feed[@v = 2]", "<rss v='1'/>", "no /feed"},
+		{"a condition on the way", "/rss/channel[@lang = 'de']/item", "<rss><channel lang='en'/></rss>", ""},
+		{"no root for a condition on the way", "/rss/channel[@lang = 'de']/item", "<feed/>", "no /rss"},
+		{"names with a prefix", "/s:Envelope/s:Body/r/item", soap, "no /s:Envelope/s:Body/r"},
+		{"blanks in the path", " / s:Envelope / s:Body / item", soap, ""},
+		{"blanks in the path, and another answer", " / s:Envelope / s:Head / item", soap, "no / s:Envelope / s:Head"},
+		{"anywhere below", "/rss/channel//item", "<rss><channel/></rss>", ""},
+		{"anywhere below what is not there", "/rss/channel//item", "<rss/>", "no /rss/channel"},
+		{"any child of what is not there", "/rss/channel/*", "<rss/>", "no /rss/channel"},
+		{"an axis", "/rss/descendant::item", "<rss/>", ""},
+		{"a text", "/rss/text()", "<rss/>", ""},
+		{"one of two", "/rss/channel/item | /feed/entry", "<feed/>", ""},
+		{"anywhere at all", "//item", "<rss/>", ""},
+		{"anywhere on a login page", "//title", login, "extract at //title: nothing there: the root is <html>, in <html>Log in"},
+		{"the root of a login page", "", login, "extract at /*: nothing there: the root is <html>"},
+		{"a login page in capitals", "//item", "<HTML/>", "the root is <HTML>"},
+		{"a page that is asked for", "/html/body/p", "<html><body/></html>", ""},
+		{"a page that is asked for by a condition", "/*[local-name() = 'html']//p", "<html><body/></html>", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, err := xmlRecords(t, Mapping{Records: row.records, Fields: []Field{{Name: "a", Path: "."}}}, row.in)
+			if row.want == "" {
+				require.NoError(t, err)
+				require.Equal(t, "[]", got)
+				return
+			}
+			require.ErrorIs(t, err, ErrNotFound)
+			require.ErrorContains(t, err, row.want)
+		})
+	}
+}
+
 func TestXML_Validate(t *testing.T) {
 	err := Mapping{Format: FormatXML, Records: "//item[", Fields: []Field{
 		{Name: "a", Path: "matches(., 'x')"}, {Name: "b", Path: "'matches(a)'"}, {Name: "c", Path: strings.Repeat("a/", 3000) + "a"}, {Name: "d"},
