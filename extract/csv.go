@@ -82,7 +82,9 @@ func (r *csvReader) columns(t *table) ([]string, error) {
 		return r.Columns, nil
 	}
 	header := newRow(nil, false)
+	t.header = true
 	found, err := t.row(header)
+	t.header = false
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +110,7 @@ type table struct {
 	start     int // of the last row
 	before    int // bytes of the answer before text
 	delimiter []byte
+	header    bool // what is read now
 }
 
 func (t *table) skipLine() {
@@ -165,6 +168,8 @@ func (t *table) cell(into *row) ([]byte, error) {
 		switch c := t.text[t.pos]; {
 		case c == first && bytes.HasPrefix(t.text[t.pos:], t.delimiter), (c == '\n' || c == '\r') && t.lineEnd() > 0:
 			return t.text[start:t.pos:t.pos], nil
+		case c == '\r' && t.header: // of a table that ends its lines so, the header would be all
+			return nil, &SyntaxError{t.before + t.pos, "a carriage return alone in the header: lines end with a line feed, with or without one before it"}
 		}
 		t.pos++
 	}
