@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,11 +15,12 @@ import (
 type csvReader struct {
 	source
 	delimiter []byte
+	fields    []*field
 	CSV
 }
 
-func newCSVReader(m Mapping, s source) *csvReader {
-	return &csvReader{source: s, delimiter: delimiterOf(m), CSV: m.CSV}
+func newCSVReader(m Mapping, fields []*field, s source) *csvReader {
+	return &csvReader{source: s, delimiter: delimiterOf(m), fields: fields, CSV: m.CSV}
 }
 
 func delimiterOf(m Mapping) []byte {
@@ -45,6 +47,9 @@ func (r *csvReader) read(e *evaluation, yield func(any, error) error) error {
 	columns, err := r.columns(t)
 	if err != nil {
 		return &Error{Record: -1, Sample: near(text, err), Err: err}
+	}
+	if err := lacking(columns, r.fields); err != nil {
+		return err
 	}
 	current := newRow(columns, r.plain)
 	for {
@@ -101,6 +106,22 @@ func (r *csvReader) columns(t *table) ([]string, error) {
 		seen[columns[i]] = true
 	}
 	return columns, nil
+}
+
+// lacking is the error of the first field whose column is not there and that has no default: a column that was renamed must
+// not look like one without values.
+func lacking(columns []string, fields []*field) error {
+	for _, f := range fields {
+		if name, plain := f.expr.(column); plain && !slices.Contains(columns, string(name)) && (f.Required || f.fallback == nil) {
+			return &Error{Record: -1, Field: f.name, Path: f.Path, Sample: sample(strings.Join(columns, ",")), Err: ErrNotFound}
+		}
+		if f.expr == nil { // its fields are of the row too
+			if err := lacking(columns, f.fields); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // table cuts a text into rows and cells.

@@ -36,7 +36,7 @@ func newReader(m Mapping, fields []*field) (reader, error) {
 	source := source{records: m.recordsPath(), finder: f, plain: language == JQ, scan: newScanPlan(m, fields)}
 	switch m.Format {
 	case FormatCSV, FormatTSV:
-		return newCSVReader(m, source), nil
+		return newCSVReader(m, fields, source), nil
 	case FormatText:
 		p, err := newPattern(m.Pattern)
 		return textReader{source, p}, err

@@ -125,6 +125,8 @@ type CSV struct {
 // and always gives a []any of them, also where there is one or none. A jq program gives its one output; an
 // XPath the text of its one node, more than one being an error, or with Type [JSON] or Fields a []any of all.
 //
+// A JSONPath of one name, in a table, must be one of its columns, or the answer fails, unless there is a Default.
+//
 // A null in the document is a value, not a missing one: it satisfies Required and is not replaced by
 // Default.
 type Field struct {

@@ -93,12 +93,16 @@ func (column) single() bool { return true }
 func (column) visits() int  { return visitsPerField }
 
 func (c column) one(_ *evaluation, node any) (any, bool, error) {
-	r, is := node.(*row)
-	if !is {
+	switch node := node.(type) {
+	case *row:
+		value, found := node.cell(string(c))
+		return value, found, nil
+	case map[string]any: // the row, for the fields of a field
+		value, found := node[string(c)]
+		return value, found, nil
+	default:
 		return nil, false, nil
 	}
-	value, found := r.cell(string(c))
-	return value, found, nil
 }
 
 func (c column) all(e *evaluation, node any) ([]any, error) {

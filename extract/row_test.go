@@ -70,6 +70,62 @@ func TestCSV_Fields(t *testing.T) {
 		`"row":{"day":"2026-03-02","Rate %":"12345678901234567890.1","n":"7"},"group":{"n":7},"run":"e"}]`, sprint(result.Records))
 }
 
+func TestCSV_AColumnThatIsNotThere(t *testing.T) {
+	none := Field{Name: "n", Path: "$.none"}
+	for _, row := range []struct {
+		name  string
+		csv   CSV
+		field Field
+		in    string
+		want  string // the records, or the error
+	}{
+		{"a renamed column", CSV{}, none, "id,name\n1,x\n", `extract, field "n" at $.none: nothing there, in "id,name"`},
+		{"of a table without rows", CSV{}, none, "id,name\n", `extract, field "n" at $.none: nothing there, in "id,name"`},
+		{"in brackets", CSV{}, Field{Name: "n", Path: "$['ID']"}, "id\n1\n", `extract, field "n" at $['ID']: nothing there, in "id"`},
+		{"a page of HTML", CSV{}, Field{Name: "id", Path: "$.id"}, "<html>\n<body>\n", `extract, field "id" at $.id: nothing there, in "<html>"`},
+		{"required", CSV{}, Field{Name: "n", Path: "$.none", Required: true, Default: 1}, "id\n", `extract, field "n" at $.none: nothing there, in "id"`},
+		{"in a group", CSV{}, Field{Name: "g", Fields: []Field{none}}, "id\n1\n", `extract, field "g.n" at $.none: nothing there, in "id"`},
+		{"of columns that the mapping names", CSV{Columns: []string{"id"}}, none, "1\n", `extract, field "n" at $.none: nothing there, in "id"`},
+		{"with a default", CSV{}, Field{Name: "n", Path: "$.none", Default: 0}, "id\n1\n", `[{"n":0}]`},
+		{"an empty cell has its column", CSV{}, Field{Name: "n", Path: "$.none"}, "id,none\n1,\n", `[{"n":""}]`},
+		{"a path that may find nothing", CSV{}, Field{Name: "n", Path: "$['none', 'id']"}, "id\n1\n", `[{"n":["1"]}]`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			m := Mapping{Format: FormatCSV, CSV: row.csv, Fields: []Field{row.field}, BadRecords: SkipRecords}
+			x, err := New(m)
+			require.NoError(t, err)
+			whole, err := x.Extract(t.Context(), Answer{Body: []byte(row.in)})
+			if err != nil {
+				require.ErrorIs(t, err, ErrNotFound)
+				require.EqualError(t, err, row.want)
+			} else {
+				require.Equal(t, row.want, sprint(whole.Records))
+			}
+			parts, err := partsOf(t, m, row.in, "", 1, nil)
+			require.NoError(t, err)
+			records, err := recordsOf(t, x, "", parts)
+			if err != nil {
+				require.EqualError(t, err, row.want)
+			} else {
+				require.Equal(t, row.want, sprint(records))
+			}
+		})
+	}
+	jq, err := New(Mapping{Format: FormatCSV, Language: JQ, Fields: []Field{{Name: "n", Path: ".none"}}})
+	require.NoError(t, err)
+	result, err := jq.Extract(t.Context(), Answer{Body: []byte("id\n1\n")})
+	require.NoError(t, err)
+	require.Equal(t, `[{"n":null}]`, sprint(result.Records), "a program computes")
+}
+
+func TestCSV_FieldsOfTheRow(t *testing.T) {
+	x, err := New(Mapping{Format: FormatCSV, Fields: []Field{{Name: "row", Path: "$", Fields: []Field{{Name: "n", Path: "$.id"}, {Name: "none", Path: "$.none"}}}}})
+	require.NoError(t, err)
+	result, err := x.Extract(t.Context(), Answer{Body: []byte("id\n7\n")})
+	require.NoError(t, err)
+	require.Equal(t, `[{"row":{"n":"7","none":null}}]`, sprint(result.Records))
+}
+
 func TestCSV_Refuses(t *testing.T) {
 	for _, row := range []struct {
 		name, in string
