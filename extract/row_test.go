@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/encoding/unicode"
 )
 
 func TestCSV(t *testing.T) {
@@ -185,6 +186,43 @@ func TestText_OtherCharsets(t *testing.T) {
 	require.NoError(t, err)
 	_, err = x.Extract(t.Context(), Answer{Body: []byte("a\n"), ContentType: "text/csv; charset=klingon"})
 	assert.EqualError(t, err, `extract: the charset "klingon" is not known`)
+}
+
+func TestJSON_OtherCharsets(t *testing.T) {
+	const latin1, wide = "{\"a\":\"caf\xe9\"}", "{\"a\":\"café\"}"
+	utf16 := func(order unicode.Endianness, mark unicode.BOMPolicy) string {
+		return encoded(t, wide, unicode.UTF16(order, mark).NewEncoder())
+	}
+	for _, row := range []struct{ name, contentType, in string }{
+		{"by the content type", "application/json; charset=iso-8859-1", latin1},
+		{"by the content type, in other letters", `application/json;profile=x; CHARSET="Windows-1252"`, latin1},
+		{"by a byte order mark, in big endian", "application/json", utf16(unicode.BigEndian, unicode.UseBOM)},
+		{"by a byte order mark, in little endian, before the content type", "application/json; charset=utf-8", utf16(unicode.LittleEndian, unicode.UseBOM)},
+		{"by a content type of UTF-16", "application/json; charset=utf-16le", utf16(unicode.LittleEndian, unicode.IgnoreBOM)},
+		{"by none, UTF-8", "application/json", wide},
+		{"UTF-8 that says so", "application/json; charset=UTF-8", wide},
+		{"UTF-8 with a mark", "application/json; charset=iso-8859-1", "\uFEFF" + wide},
+		{"UTF-8 that says it is another", "application/json; charset=iso-8859-1", wide},
+		{"UTF-8 that says it is one that nobody knows", "application/json; charset=klingon", wide},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			for _, language := range []Language{JSONPath, JQ} {
+				for _, fields := range [][]Field{nil, {{Name: "a", Path: map[Language]string{JSONPath: "$.a", JQ: ".a"}[language]}}} {
+					x, err := New(Mapping{Language: language, Fields: fields})
+					require.NoError(t, err)
+					result, err := x.Extract(t.Context(), Answer{Body: []byte(row.in), ContentType: row.contentType})
+					require.NoError(t, err)
+					assert.Equal(t, `[{"a":"café"}]`, sprint(result.Records))
+				}
+			}
+		})
+	}
+	x, err := New(Mapping{})
+	require.NoError(t, err)
+	_, err = x.Extract(t.Context(), Answer{Body: []byte(latin1), ContentType: "application/json; charset=klingon"})
+	require.EqualError(t, err, `extract: the charset "klingon" is not known`)
+	_, err = x.Extract(t.Context(), Answer{Body: []byte("[\"\xe9\", ?]"), ContentType: "application/json; charset=iso-8859-1"})
+	require.EqualError(t, err, `extract: byte 7: '?', expected a value, in "[\"é\", ?]"`)
 }
 
 func TestCSV_Spectrum(t *testing.T) {
