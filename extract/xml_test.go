@@ -130,6 +130,41 @@ func TestXML_AChangedAnswerIsNoEmptyOne(t *testing.T) {
 	}
 }
 
+// A number of XPath is a float64. Beyond 2^53 it may be another than the document's.
+func TestXPath_NumbersAreExactOrAnError(t *testing.T) {
+	const in = "<r><a>9007199254740993</a><b>9007199254740991</b><c>-9007199254740993</c><d>9007199254740990</d><e>2.5</e></r>"
+	for _, row := range []struct {
+		path string
+		kind Type
+		want string // empty: an error
+	}{
+		{"a", Integer, "9007199254740993"},
+		{"string(a)", Integer, "9007199254740993"},
+		{"number(a)", Integer, ""},
+		{"number(a)", "", ""},
+		{"number(a)", Decimal, ""},
+		{"number(a)", String, ""},
+		{"number(a)", JSON, ""},
+		{"number(c)", Integer, ""},
+		{"sum(/r/*)", Integer, ""},
+		{"b + 1", Integer, ""},
+		{"number(b)", Integer, "9007199254740991"},
+		{"d + 1", Integer, "9007199254740991"},
+		{"0 - b", Integer, "-9007199254740991"},
+		{"e + 1", Decimal, "3.5"},
+		{"number(a)", Float, "9007199254740992"},
+		{"a > b", Boolean, "true"},
+	} {
+		got, err := xmlRecords(t, Mapping{Fields: []Field{{Name: "n", Path: row.path, Type: row.kind}}}, in)
+		if row.want == "" {
+			require.ErrorContains(t, err, "a number beyond 2^53, which XPath does not compute exactly", "%s as %s gives %s", row.path, row.kind, got)
+			continue
+		}
+		require.NoError(t, err, row.path)
+		require.Equal(t, `[{"n":`+row.want+`}]`, got, row.path)
+	}
+}
+
 func TestXML_Validate(t *testing.T) {
 	err := Mapping{Format: FormatXML, Records: "//item[", Fields: []Field{
 		{Name: "a", Path: "matches(., 'x')"}, {Name: "b", Path: "'matches(a)'"}, {Name: "c", Path: strings.Repeat("a/", 3000) + "a"}, {Name: "d"},
