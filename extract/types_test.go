@@ -213,6 +213,22 @@ func TestExtract_MetadataAndConstants(t *testing.T) {
 		`"page":2,"url":null,"version":2,"since":"2026-01-01T00:00:00Z"}`, result.Records[0].String())
 	since, _ := result.Records[0].Get("since")
 	assert.IsType(t, time.Time{}, since)
+
+	for _, m := range []Mapping{
+		{Fields: []Field{{Name: "url", From: URL}, {Name: "schedule", From: ScheduleID}, {Name: "id", Path: "$.id"}}},
+		{Fields: []Field{{Name: "url", From: URL}, {Name: "schedule", From: ScheduleID}, {Name: "id", Path: "$..id"}}},
+		{Format: FormatXML, Fields: []Field{{Name: "url", From: URL}, {Name: "schedule", From: ScheduleID}, {Name: "id", Path: "id"}}},
+	} {
+		x, err := New(m)
+		require.NoError(t, err)
+		body := map[Format]string{"": `{"id":7}`, FormatXML: "<r><id>7</id></r>"}[m.Format]
+		result, err := x.Extract(t.Context(), Answer{Body: []byte(body), ScheduleID: "rates", URL: "https://api.example.com/rates?page=2"})
+		require.NoError(t, err)
+		url, _ := result.Records[0].Get("url")
+		assert.Equal(t, "https://api.example.com/rates?page=2", url)
+		schedule, _ := result.Records[0].Get("schedule")
+		assert.Equal(t, "rates", schedule)
+	}
 }
 
 func TestExtract_FieldsInFields(t *testing.T) {

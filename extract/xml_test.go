@@ -2,6 +2,8 @@ package extract
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -128,6 +130,56 @@ func TestXML_AChangedAnswerIsNoEmptyOne(t *testing.T) {
 			require.ErrorContains(t, err, row.want)
 		})
 	}
+}
+
+func TestXML_Depth(t *testing.T) {
+	fields := Mapping{Fields: []Field{{Name: "id", Path: "@id"}}}
+	nested := func(depth int) string {
+		return `<a id="1">` + strings.Repeat("<a>", depth-1) + strings.Repeat("</a>", depth)
+	}
+	got, err := xmlRecords(t, fields, nested(maxDepth))
+	require.NoError(t, err)
+	require.Equal(t, `[{"id":"1"}]`, got)
+	_, err = xmlRecords(t, fields, nested(maxDepth+1))
+	require.ErrorContains(t, err, "nested deeper than 10000")
+	got, err = xmlRecords(t, fields, `<a id="1">`+strings.Repeat("<b/>", maxDepth)+"</a>")
+	require.NoError(t, err, "elements beside each other are not nested")
+	require.Equal(t, `[{"id":"1"}]`, got)
+}
+
+// Nothing that a document points at is read: no file of the host, nothing in its network.
+func TestXML_NothingOutsideIsRead(t *testing.T) {
+	const secret = "of-the-host"
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		_, _ = w.Write([]byte(`<!ENTITY x "` + secret + `">`))
+	}))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "secret.dtd")
+	require.NoError(t, os.WriteFile(file, []byte(`<!ENTITY x "`+secret+`">`), 0o600))
+	for _, outside := range []string{"file://" + file, file, server.URL + "/x.dtd"} {
+		for _, row := range []struct{ in, want string }{
+			{`<!DOCTYPE r [<!ENTITY x SYSTEM "` + outside + `">]><r>&x;</r>`, ""},
+			{`<!DOCTYPE r [<!ENTITY x PUBLIC "-//X//X" "` + outside + `">]><r a="&x;"/>`, ""},
+			{`<!DOCTYPE r SYSTEM "` + outside + `"><r>&x;</r>`, ""},
+			{`<!DOCTYPE r [<!ENTITY % p SYSTEM "` + outside + `"> %p;]><r>&x;</r>`, ""},
+			{`<!DOCTYPE r [<!ENTITY eacute SYSTEM "` + outside + `">]><r>&eacute;</r>`, "é"},
+			{`<!DOCTYPE r SYSTEM "` + outside + `"><r>y</r>`, "y"},
+			{`<?xml-stylesheet href="` + outside + `"?><r>y</r>`, "y"},
+			{`<r xmlns:xi="http://www.w3.org/2001/XInclude"><xi:include href="` + outside + `" parse="text"/></r>`, ""},
+		} {
+			got, err := xmlRecords(t, Mapping{Fields: []Field{{Name: "r", Path: "."}, {Name: "a", Path: "@a", Default: ""}}}, row.in)
+			if strings.Contains(row.in, "&x;") {
+				require.ErrorContains(t, err, "invalid character entity &x;", row.in)
+				require.NotContains(t, err.Error(), secret)
+				continue
+			}
+			require.NoError(t, err, row.in)
+			require.Equal(t, `[{"r":"`+row.want+`","a":""}]`, got, row.in)
+		}
+	}
+	require.Empty(t, asked)
 }
 
 // A number of XPath is a float64. Beyond 2^53 it may be another than the document's.
