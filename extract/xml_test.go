@@ -345,6 +345,79 @@ func TestPayloads_Feeds(t *testing.T) {
 	assert.GreaterOrEqual(t, checks, 100)
 }
 
+// The fields of feeds are what gofeed says they are: by its JSON, and by an XPath. TestPayloads_Feeds looks for the texts of the others.
+func TestPayloads_FieldsOfFeeds(t *testing.T) {
+	fields := []struct{ want, path string }{
+		{"$.title", "/feed/title | /*/channel/title"},
+		{"$.description", "/feed/subtitle | /*/channel/description"},
+		{"$.copyright", "/feed/rights | /rss/channel/copyright"},
+		{"$.language", "/feed/@xml:lang | /rss/channel/language"},
+		{"$.links[*]", "/feed/link/@href | /*/channel/link[not(@href)] | /*/channel/link/@href | /rss/channel/atom:link[@rel='self']/@href"},
+		{"$.image.url", "/feed/icon | /*/channel/image/url | /rdf:RDF/image/url | /rss/channel/itunes:image/@href"},
+		{"$.image.title", "/rss/channel/image/title | /rdf:RDF/image/title"},
+		{"$.published", "/rss/channel/pubDate"},
+		{"$.updated", "/feed/modified"},
+		{"$.author.email", "/feed/author/email"},
+		{"$.author.name", "/feed/author/name | /rss/channel/itunes:author"},
+		{"$.categories[*]", "/feed/category/@label | /feed/category[not(@label)]/@term"},
+		{"$.items[*].title", "/feed/entry/title | //item/title | //item/dc:title"},
+		{"$.items[*].description", "/feed/entry/summary | //item/description | //item/dc:description | //item/itunes:summary"},
+		{"$.items[*].content", "/feed/entry/content | //item/content:encoded"},
+		{"$.items[*].guid", "/feed/entry/id"},
+		{"$.items[*].links[*]", "/feed/entry/link/@href | //item/link[not(@href)] | //item/link/@href"},
+		{"$.items[*].published", "/feed/entry/issued | //item/dc:date | //item/atom:published"},
+		{"$.items[*].categories[*]", "/feed/entry/category/@label | /feed/entry/category[not(@label)]/@term"},
+		{"$.items[*].author.email", "/feed/entry/author/email | //item/atom:author/atom:email"},
+		{"$.items[*].author.name", "/feed/entry/author/name | //item/atom:author/atom:name | //item/dc:creator | //item/itunes:author"},
+		{"$.items[*].enclosures[*].url", "//item/enclosure/@url"},
+		{"$.items[*].enclosures[*].length", "//item/enclosure/@length"},
+		{"$.items[*].enclosures[*].type", "//item/enclosure/@type"},
+		{"$.extensions.itunes.category[*].children.category[*].attrs.text", "/rss/channel/itunes:category/itunes:category/@text"},
+		{"$.extensions.dc.subject[*].value", "/rss/channel/dc:subject"},
+		{"$.items[*].extensions.media.content[*].attrs.url", "//item/media:content/@url"},
+	}
+	// What gofeed expects in these files is not in them as it stands there: it cuts "email (name)" and "a,b" in pieces, and puts
+	// categories together of four elements.
+	type made struct{ file, field string }
+	pieces := []made{
+		{"rss_channel_managingEditor_", "$.author."}, {"rss_channel_webMaster_", "$.author."}, {"rss_channel_itunes", "$.categories"},
+		{"rss_channel_item_author_emailAndName", "$.items[*].author."}, {"rss_channel_item_author_nameAndEmail", "$.items[*].author."},
+		{"rss_channel_item_extensions", "$.items[*].author."}, {"rss_channel_item_extensions", "$.items[*].categories"},
+	}
+	files, err := filepath.Glob("testdata/payloads/feeds/*.xml")
+	require.NoError(t, err)
+	found := map[string]int{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		expected, err := os.ReadFile(strings.TrimSuffix(file, ".xml") + ".json")
+		require.NoError(t, err)
+		doc, err := Parse(expected)
+		require.NoError(t, err)
+		for _, field := range fields {
+			if slices.ContainsFunc(pieces, func(m made) bool {
+				return strings.Contains(file, m.file) && strings.HasPrefix(field.want, m.field)
+			}) {
+				continue
+			}
+			path, err := CompilePath(field.want)
+			require.NoError(t, err)
+			want, err := path.Select(t.Context(), doc)
+			require.NoError(t, err)
+			x, err := New(Mapping{Format: FormatXML, Fields: []Field{{Name: "v", Path: field.path, Type: JSON}}})
+			require.NoError(t, err)
+			result, err := x.Extract(t.Context(), Answer{Body: data})
+			require.NoError(t, err)
+			got, _ := result.Records[0].Get("v")
+			assert.Equal(t, want, got, "%s of %s", field.want, file)
+			found[field.want] += len(want)
+		}
+	}
+	for _, field := range fields {
+		assert.Positive(t, found[field.want], field.want)
+	}
+}
+
 func TestPayloads_HostileFeeds(t *testing.T) {
 	files, err := filepath.Glob("testdata/payloads/feeds_hostile/*.xml")
 	require.NoError(t, err)
