@@ -38,6 +38,7 @@ func runJQ(t testing.TB, program, input string) (string, error) {
 var jqPrograms = []struct{ name, program, in, want string }{
 	{"numbers keep their digits", `.[]`, `[9007199254740993,12345678901234567890,0.1,1.10]`, `9007199254740993 12345678901234567890 0.1 1.10`},
 	{"integers are added exactly", `.[0] + 1`, `[9007199254740993]`, `9007199254740994`},
+	{"and subtracted", `.[0] - 1, .[1] - .[0]`, `[9007199254740993,123456789012345678901]`, `9007199254740992 123447781813090937908`},
 	{"and multiplied", `.[0] * .[1]`, `[12345678901234567890,10]`, `123456789012345678900`},
 	{"floats are floats", `.[0] + .[1], 1e3, nan`, `[0.1,0.2]`, `0.30000000000000004 1000 null`},
 	{"infinity to compare with", `([.[0][0], infinite] | min), (reduce (3, 2) as $x (infinite; if $x < . then $x else . end)), [limit(infinite; 1, 2)], flatten(1)`, `[[1]]`, `1 2 [1,2] [1]`},
