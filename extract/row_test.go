@@ -386,7 +386,7 @@ func TestText_Patterns(t *testing.T) {
 }
 
 func FuzzCSV(f *testing.F) {
-	for _, seed := range []string{"a,b\n1,2\n", "a\n\"x\"\"y\"\r\n", "\"", "a,a\n", "\n\n\r", "a\n\"x\"y\n", "a;b\n1;\"2\n\"", "\uFEFFa\n"} {
+	for _, seed := range []string{"a,b\n1,2\n", "a\n\"x\"\"y\"\r\n", "\"", "a,a\n", "\n\n\r", "a\n\"x\"y\n", "a;b\n1;\"2\n\"", "\uFEFFa\n", "a,b\r1,2\r"} {
 		f.Add(seed, "")
 		f.Add(seed, ";")
 	}
