@@ -187,10 +187,15 @@ func (t *table) cell(into *row) ([]byte, error) {
 	first := t.delimiter[0]
 	for t.pos < len(t.text) {
 		switch c := t.text[t.pos]; {
-		case c == first && bytes.HasPrefix(t.text[t.pos:], t.delimiter), (c == '\n' || c == '\r') && t.lineEnd() > 0:
+		case c == first && bytes.HasPrefix(t.text[t.pos:], t.delimiter):
 			return t.text[start:t.pos:t.pos], nil
-		case c == '\r' && t.header: // of a table that ends its lines so, the header would be all
-			return nil, &SyntaxError{t.before + t.pos, "a carriage return alone in the header: lines end with a line feed, with or without one before it"}
+		case c == '\n' || c == '\r':
+			if t.lineEnd() > 0 {
+				return t.text[start:t.pos:t.pos], nil
+			}
+			if t.header { // of a table that ends its lines so, the header would be all
+				return nil, &SyntaxError{t.before + t.pos, "a carriage return alone in the header: lines end with a line feed, with or without one before it"}
+			}
 		}
 		t.pos++
 	}
