@@ -47,7 +47,7 @@ func BenchmarkExtract(b *testing.B) {
 	general.reader = withoutScan(general.reader)
 	ours := func(x Extractor) func(testing.TB, []byte) int {
 		return func(tb testing.TB, answer []byte) int {
-			result, err := x.Extract(tb.Context(), Answer{Body: answer})
+			result, err := x.Extract(tb.Context(), Answer{Body: answer, ContentType: "application/json; charset=utf-8"})
 			require.NoError(tb, err)
 			return len(result.Records)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,11 +15,12 @@ import (
 type csvReader struct {
 	source
 	delimiter []byte
+	fields    []*field
 	CSV
 }
 
-func newCSVReader(m Mapping, s source) *csvReader {
-	return &csvReader{source: s, delimiter: delimiterOf(m), CSV: m.CSV}
+func newCSVReader(m Mapping, fields []*field, s source) *csvReader {
+	return &csvReader{source: s, delimiter: delimiterOf(m), fields: fields, CSV: m.CSV}
 }
 
 func delimiterOf(m Mapping) []byte {
@@ -48,6 +50,9 @@ func (r *csvReader) read(e *evaluation, yield func(any, error) error) error {
 	columns, err := r.columns(t)
 	if err != nil {
 		return &Error{Record: -1, Sample: near(text, err), Err: err}
+	}
+	if err := lacking(columns, r.fields); err != nil {
+		return err
 	}
 	current := newRow(columns, r.plain)
 	for {
@@ -85,7 +90,9 @@ func (r *csvReader) columns(t *table) ([]string, error) {
 		return r.Columns, nil
 	}
 	header := newRow(nil, false)
+	t.header = true
 	found, err := t.row(header)
+	t.header = false
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +111,22 @@ func (r *csvReader) columns(t *table) ([]string, error) {
 	return columns, nil
 }
 
+// lacking is the error of the first field whose column is not there and that has no default: a column that was renamed must
+// not look like one without values.
+func lacking(columns []string, fields []*field) error {
+	for _, f := range fields {
+		if name, plain := f.expr.(column); plain && !slices.Contains(columns, string(name)) && (f.Required || f.fallback == nil) {
+			return &Error{Record: -1, Field: f.name, Path: f.Path, Sample: sample(strings.Join(columns, ",")), Err: ErrNotFound}
+		}
+		if f.expr == nil { // its fields are of the row too
+			if err := lacking(columns, f.fields); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // table cuts a text into rows and cells.
 type table struct {
 	text      []byte
@@ -112,6 +135,7 @@ type table struct {
 	before    int // bytes of the answer before text
 	delimiter []byte
 	open      bool // the row ends within a quoted cell
+	header    bool // what is read now
 }
 
 func (t *table) skipLine() {
@@ -167,8 +191,15 @@ func (t *table) cell(into *row) ([]byte, error) {
 	first := t.delimiter[0]
 	for t.pos < len(t.text) {
 		switch c := t.text[t.pos]; {
-		case c == first && bytes.HasPrefix(t.text[t.pos:], t.delimiter), (c == '\n' || c == '\r') && t.lineEnd() > 0:
+		case c == first && bytes.HasPrefix(t.text[t.pos:], t.delimiter):
 			return t.text[start:t.pos:t.pos], nil
+		case c == '\n' || c == '\r':
+			if t.lineEnd() > 0 {
+				return t.text[start:t.pos:t.pos], nil
+			}
+			if t.header { // of a table that ends its lines so, the header would be all
+				return nil, &SyntaxError{t.before + t.pos, "a carriage return alone in the header: lines end with a line feed, with or without one before it"}
+			}
 		}
 		t.pos++
 	}

@@ -43,13 +43,15 @@
 // # jq
 //
 // jq is itchyny/gojq without modules, inputs, the environment and the clock, so that the same answer gives
-// the same records. Objects have no order there: their names come sorted. Integers are exact at any size,
-// and numbers that a program does not compute with keep their digits.
+// the same records. Objects have no order there: their names come sorted. Integers that are written as digits
+// are added, subtracted and multiplied exactly, all else is computed as float64, and what is beyond the range
+// of that is an error. Numbers that a program does not compute with keep their digits.
 //
 // # XPath
 //
 // XPath is 1.0, by antchfx/xpath. Names are matched with the prefix that the document writes; / is the
-// document, also in the path of a field.
+// document, also in the path of a field. Numbers are float64; one that an expression computes beyond 2^53
+// is an error, but for the type float.
 //
 // # Bounds
 //

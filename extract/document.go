@@ -69,7 +69,7 @@ func export(node any, count func() error) (any, error) {
 		}
 		return text, nil
 	case int, float64, *big.Int:
-		return jqNumber(node), nil
+		return jqNumber(node)
 	default:
 		return node, nil
 	}

@@ -25,7 +25,7 @@ type Extractor interface {
 // Only Body is needed; what is not known stays zero.
 type Answer struct {
 	Body        []byte
-	ContentType string // of the header; its charset counts for CSV, text and XML
+	ContentType string // of the header; its charset counts where the body has no byte order mark
 
 	ExecutionID string
 	ScheduleID  string

@@ -37,6 +37,9 @@ func compileFields(m Mapping, prefix string, list []Field) ([]*field, error) {
 			if compiled.expr, err = compileExpression(m.Language.orDefault(m.Format), f.Path, f.Type == JSON || len(f.Fields) > 0); err != nil {
 				return nil, err
 			}
+			if x, is := compiled.expr.(*xpathExpression); is {
+				x.near = f.Type == Float
+			}
 			if rows {
 				compiled.expr = rowExpression(compiled.expr)
 			}

@@ -182,26 +182,28 @@ func jqSize(value any, most int) int {
 	return size
 }
 
-// jqNumber makes a number of gojq one of a Record. It has no infinity, and what is no number is null: as
-// jq writes them.
-func jqNumber(value any) any {
+var errJQOverflow = errors.New("a number beyond the range of a float")
+
+// jqNumber makes a number of gojq one of a Record. What is no number is null, as jq writes it; what is infinite jq writes as the
+// largest float, which nobody has sent or computed: it is an error.
+func jqNumber(value any) (any, error) {
 	switch value := value.(type) {
 	case int:
-		return numberOf(value)
+		return numberOf(value), nil
 	case *big.Int:
-		return json.Number(value.String())
+		return json.Number(value.String()), nil
 	case float64:
 		switch {
 		case math.IsNaN(value):
-			return nil
+			return nil, nil
 		case math.IsInf(value, 0):
-			value = math.Copysign(math.MaxFloat64, value)
+			return nil, errJQOverflow
 		case value == math.Trunc(value) && math.Abs(value) < 1e17:
-			return json.Number(strconv.FormatFloat(value, 'f', -1, 64))
+			return json.Number(strconv.FormatFloat(value, 'f', -1, 64)), nil
 		}
-		text, _ := json.Marshal(value)
-		return json.Number(text)
+		text, err := json.Marshal(value)
+		return json.Number(text), err
 	default:
-		return value
+		return value, nil
 	}
 }

@@ -30,6 +30,9 @@ func jqFunctions() []gojq.CompilerOption {
 }
 
 func jqCount(r *jqRun, value any, _ []any) any {
+	if f, is := value.(float64); is && math.IsInf(f, 0) {
+		return errJQOverflow // before it is written in a text
+	}
 	if err := r.spend(jqSize(value, r.bytes)); err != nil {
 		return err
 	}

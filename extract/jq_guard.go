@@ -48,8 +48,9 @@ const jqRunVariable = "$__run"
 var jqRefused = set("input inputs input_filename input_line_number debug stderr halt halt_error now localtime strflocaltime " +
 	"modulemeta get_search_list builtins fromstream truncate_stream transpose")
 
-// Functions that give out what there was before, or a number or a boolean: nothing to count.
-var jqFree = set("empty not select length utf8bytelength type has in any all isempty startswith endswith error first last nth " +
+// Functions that give out what there was before, or a number or a boolean: nothing to count. Nor is infinite
+// an overflow, where values are compared with it.
+var jqFree = set("infinite empty not select length utf8bytelength type has in any all isempty startswith endswith error first last nth " +
 	"recurse arrays objects iterables booleans numbers normals finites strings nulls values scalars test limit skip until while " +
 	"repeat range path floor ceil round sqrt fabs abs isnan isinfinite isnormal min max IN env getpath")
 

@@ -38,8 +38,10 @@ func runJQ(t testing.TB, program, input string) (string, error) {
 var jqPrograms = []struct{ name, program, in, want string }{
 	{"numbers keep their digits", `.[]`, `[9007199254740993,12345678901234567890,0.1,1.10]`, `9007199254740993 12345678901234567890 0.1 1.10`},
 	{"integers are added exactly", `.[0] + 1`, `[9007199254740993]`, `9007199254740994`},
+	{"and subtracted", `.[0] - 1, .[1] - .[0]`, `[9007199254740993,123456789012345678901]`, `9007199254740992 123447781813090937908`},
 	{"and multiplied", `.[0] * .[1]`, `[12345678901234567890,10]`, `123456789012345678900`},
-	{"floats are floats", `.[0] + .[1], 1e3, nan, infinite`, `[0.1,0.2]`, `0.30000000000000004 1000 null 1.7976931348623157e+308`},
+	{"floats are floats", `.[0] + .[1], 1e3, nan`, `[0.1,0.2]`, `0.30000000000000004 1000 null`},
+	{"infinity to compare with", `([.[0][0], infinite] | min), (reduce (3, 2) as $x (infinite; if $x < . then $x else . end)), [limit(infinite; 1, 2)], flatten(1)`, `[[1]]`, `1 2 [1,2] [1]`},
 	{"objects", `{b: .x, a: [.y[] | {z: .}]}`, `{"x":1,"y":[1,2]}`, `{"a":[{"z":1},{"z":2}],"b":1}`},
 	{"select and map", `.items | map(select(.n > 1) | .n)`, `{"items":[{"n":1},{"n":2},{"n":3}]}`, `[2,3]`},
 	{"strings", `"\(.a)-\(.b | @json)" + "x", (.a | ascii_upcase), ([.a, 1, null, true] | join("/"))`, `{"a":"q","b":[1]}`, `"q-[1]x" "Q" "q/1//true"`},
@@ -114,6 +116,20 @@ func TestJQ_GuardedAndBareProgramsAgree(t *testing.T) {
 		}
 		assert.Equal(t, text(t, want), text(t, outputs), row.program)
 	}
+}
+
+// What is beyond a float64 is no number that somebody has sent.
+func TestJQ_OverflowIsAnError(t *testing.T) {
+	for _, program := range []string{
+		". + 0", "1E400 + 0", "1E400", ". * 1", ". - 1", "[.] | add", "pow(10; 400)", "exp10", "floor", "infinite", "-infinite", "[infinite]", "{a: (. + 0)}",
+		"[. + 0] | tojson", `"\(. + 0)"`, ". + 0 | tostring", "[.] | .[0] += 1", ". + 0 > 1",
+	} {
+		got, err := runJQ(t, program, "1E400")
+		require.ErrorContains(t, err, "a number beyond the range of a float", "%s gives %s", program, got)
+	}
+	got, err := runJQ(t, `., -., ([., 1] | max), tostring, ((. + 0)? // "much")`, "1E400")
+	require.NoError(t, err)
+	require.Equal(t, `1E400 -1E400 1E400 "1E400" "much"`, got)
 }
 
 func TestJQ_Records(t *testing.T) {

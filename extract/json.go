@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"fmt"
+	"unicode/utf8"
 )
 
 // compileExpression compiles a path of a language. Where the path itself does not tell, list says whether
@@ -27,8 +28,7 @@ func compileExpression(language Language, expr string, list bool) (expression, e
 func newReader(m Mapping, fields []*field) (reader, error) {
 	language := m.Language.orDefault(m.Format)
 	if m.Format == FormatXML {
-		path, err := newXPath(m.recordsPath(), true)
-		return xmlReader{m.recordsPath(), path}, err
+		return newXMLReader(m.recordsPath())
 	}
 	f, err := newFinder(language, m.Records)
 	if err != nil {
@@ -37,7 +37,7 @@ func newReader(m Mapping, fields []*field) (reader, error) {
 	source := source{records: m.recordsPath(), finder: f, plain: language == JQ, scan: newScanPlan(m, fields)}
 	switch m.Format {
 	case FormatCSV, FormatTSV:
-		return newCSVReader(m, source), nil
+		return newCSVReader(m, fields, source), nil
 	case FormatText:
 		p, err := newPattern(m.Pattern)
 		return textReader{source, p}, err
@@ -100,15 +100,33 @@ type jsonReader struct{ source }
 // read implements reader. Where the answer is not simply scanned it is decoded once, and every expression
 // runs on what that gives.
 func (r jsonReader) read(e *evaluation, yield func(any, error) error) error {
-	if done, err := r.scanner(e).give(e, e.answer.Body, yield); done {
+	text, err := textOfJSON(e.answer)
+	if err != nil {
+		return &Error{Record: -1, Err: err}
+	}
+	if done, err := r.scanner(e).give(e, text, yield); done {
 		return err
 	}
-	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: e.answer.Body, plain: r.plain})
+	doc, err := decodeFrom(&decoder{ctx: e.ctx, data: text, plain: r.plain})
 	if err != nil {
-		return &Error{Record: -1, Sample: near(e.answer.Body, err), Err: err}
+		return &Error{Record: -1, Sample: near(text, err), Err: err}
 	}
 	e.enter(doc)
 	return r.yieldEach(e, doc.root, yield)
+}
+
+// textOfJSON is the text of an answer in UTF-8, which RFC 8259 wants and a decoder takes with its mark. What
+// cannot be UTF-8 is in the charset that the answer says; many say another one and are UTF-8 all the same.
+// No JSON in UTF-8 has a byte 0, and all in UTF-16 has.
+func textOfJSON(answer Answer) ([]byte, error) {
+	how, err := textOf(answer.Body, answer.ContentType)
+	if err == nil && how.charset == nil || utf8.Valid(answer.Body) && bytes.IndexByte(answer.Body, 0) < 0 {
+		return answer.Body, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return transcode(answer.Body, how.charset)
 }
 
 // ndjsonReader finds records in lines of JSON, each for itself.

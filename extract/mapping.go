@@ -25,7 +25,9 @@ type Mapping struct {
 	// of these must be found all the same, so that an API that renamed its list does not look like an
 	// API with an empty one.
 	//
-	// Each output of a jq program, and each node of an XPath, is a record.
+	// Each output of a jq program, and each node of an XPath, is a record. Of an XPath that begins with plain
+	// names, as /rss/channel/item, those before the last step must be found, and that of the root. A root
+	// <html> is an error unless the path names it.
 	Records string `json:"records,omitempty"`
 
 	// Fields are the values of each record, in this order. Without any a record is the whole object in
@@ -122,6 +124,8 @@ type CSV struct {
 // only ([Path.Singular]) gives what it selects, or null. Any other JSONPath may select several values,
 // and always gives a []any of them, also where there is one or none. A jq program gives its one output; an
 // XPath the text of its one node, more than one being an error, or with Type [JSON] or Fields a []any of all.
+//
+// A JSONPath of one name, in a table, must be one of its columns, or the answer fails, unless there is a Default.
 //
 // A null in the document is a value, not a missing one: it satisfies Required and is not replaced by
 // Default.

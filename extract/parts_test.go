@@ -261,7 +261,7 @@ func TestParts_MemoryIsThatOfAPart(t *testing.T) {
 }
 
 func FuzzParts(f *testing.F) {
-	for _, seed := range []string{"a,b\n1,2\n3,4\n", "a\n\"x\"\"y\"\r\n", "\"", "a,a\n", "\n\n\r", "a\n\"x\"y\nz\n", "\uFEFFa\nb\r\nc\r", "a\n1,2\n3\n"} {
+	for _, seed := range []string{"a,b\n1,2\n3,4\n", "a\n\"x\"\"y\"\r\n", "\"", "a,a\n", "\n\n\r", "a\n\"x\"y\nz\n", "\uFEFFa\nb\r\nc\r", "a\n1,2\n3\n", "a\rb\n1\n", "\"a\rb\"\r\n1\n", "\ra"} {
 		for size := range 4 {
 			f.Add(seed, size, size%2 == 0)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -93,12 +94,16 @@ func (column) single() bool { return true }
 func (column) visits() int  { return visitsPerField }
 
 func (c column) one(_ *evaluation, node any) (any, bool, error) {
-	r, is := node.(*row)
-	if !is {
+	switch node := node.(type) {
+	case *row:
+		value, found := node.cell(string(c))
+		return value, found, nil
+	case map[string]any: // the row, for the fields of a field
+		value, found := node[string(c)]
+		return value, found, nil
+	default:
 		return nil, false, nil
 	}
-	value, found := r.cell(string(c))
-	return value, found, nil
 }
 
 func (c column) all(e *evaluation, node any) ([]any, error) {
@@ -252,15 +257,31 @@ func textOf(head []byte, contentType string) (encodedText, error) {
 	if bytes.HasPrefix(head, []byte{0xFE, 0xFF}) || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) {
 		return encodedText{charset: unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM), known: true}, nil
 	}
-	_, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil || parameters["charset"] == "" {
+	name := charsetOf(contentType)
+	if name == "" {
 		return encodedText{}, nil
 	}
-	charset, err := findCharset(parameters["charset"])
+	charset, err := findCharset(name)
 	if charset == unicode.UTF8 {
 		charset = nil
 	}
 	return encodedText{charset: charset, known: true}, err
+}
+
+// charsetOf is the charset of a content type, empty if that tells none. What most say is found without reading all.
+func charsetOf(contentType string) string {
+	_, parameters, some := strings.Cut(contentType, ";")
+	switch {
+	case !some:
+		return ""
+	case strings.EqualFold(strings.TrimSpace(parameters), "charset=utf-8"):
+		return "utf-8"
+	}
+	_, all, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return ""
+	}
+	return all["charset"]
 }
 
 // markLength is how many bytes of an answer stand before the text that decodeText gives.

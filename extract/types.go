@@ -21,7 +21,7 @@ const (
 	String  Type = "string"  // string; of a list or an object, its JSON
 	Integer Type = "integer" // json.Number, digits only: 7, 7.0 and "7" are 7, and 7.5 is an error
 	Decimal Type = "decimal" // json.Number, with every digit
-	Float   Type = "float"   // float64
+	Float   Type = "float"   // float64, the nearest; an error beyond its range, also where that would be 0
 	Boolean Type = "boolean" // bool: true, yes, 1 and false, no, 0, in any case
 	Time    Type = "time"    // time.Time, see [Field.Format]
 	JSON    Type = "json"    // what stands in the document, of any kind
@@ -151,13 +151,13 @@ func toFloat(text string) (any, string) {
 		return nil, ruleNumber
 	}
 	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || math.IsInf(f, 0) {
+	if err != nil || math.IsInf(f, 0) || f == 0 && newDecimal(number).digits != "" {
 		return nil, "beyond the range of a float"
 	}
 	return f, ""
 }
 
-// maxInteger bounds the digits of an integer, since 1e999999999 is one too.
+// maxInteger bounds the digits of an integer that is not written as its digits: 1e999999999 is one too.
 const maxInteger = 1000
 
 func toInteger(text string) (any, string) {

@@ -3,6 +3,7 @@ package extract
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,10 @@ func TestTypes(t *testing.T) {
 
 		{"a float is a float64", Field{Type: Float}, `0.1`, 0.1},
 		{"a float as a text", Field{Type: Float}, `"1e-7"`, 1e-7},
+		{"the smallest float", Field{Type: Float}, `5e-324`, 5e-324},
+		{"a 0 however it is written", Field{Type: Float}, `-0.00e-999999999`, math.Copysign(0, -1)},
+		{"an integer as digits has any length", Field{Type: Integer}, strings.Repeat("9", 5000), n(strings.Repeat("9", 5000))},
+		{"an exponent stands for 1000 digits", Field{Type: Integer}, "1e999", n("1" + strings.Repeat("0", 999))},
 
 		{"a boolean", Field{Type: Boolean}, `true`, true},
 		{"a boolean as a word", Field{Type: Boolean}, `"No"`, false},
@@ -118,12 +123,15 @@ func TestTypes_WhatIsOfAnotherTypeIsAnError(t *testing.T) {
 	}{
 		{"a fraction is no integer", Field{Type: Integer}, `7.5`, "not a whole number"},
 		{"a small number is no integer", Field{Type: Integer}, `1e-3`, "not a whole number"},
+		{"an exponent for one digit more", Field{Type: Integer}, `1e1000`, "more than 1000 digits"},
 		{"an endless integer", Field{Type: Integer}, `1e999999999`, "more than 1000 digits"},
 		{"a word is no number", Field{Type: Decimal}, `"n/a"`, "no number"},
 		{"half a number is none", Field{Type: Decimal}, `"1.2.3"`, "no number"},
 		{"hexadecimal is none", Field{Type: Integer}, `"0x10"`, "no number"},
 		{"NaN is none", Field{Type: Float}, `"NaN"`, "no number"},
 		{"a float has a range", Field{Type: Float}, `1e400`, "range of a float"},
+		{"and one towards 0", Field{Type: Float}, `1e-999999999`, "range of a float"},
+		{"also as a text, below 0", Field{Type: Float}, `" -0.0001e-330"`, "range of a float"},
 		{"a boolean is no number", Field{Type: Integer}, `true`, "a boolean"},
 		{"an object is no number", Field{Type: Integer}, `{"a":1}`, "an object"},
 		{"two is no boolean", Field{Type: Boolean}, `2`, "neither true"},
@@ -205,6 +213,22 @@ func TestExtract_MetadataAndConstants(t *testing.T) {
 		`"page":2,"url":null,"version":2,"since":"2026-01-01T00:00:00Z"}`, result.Records[0].String())
 	since, _ := result.Records[0].Get("since")
 	assert.IsType(t, time.Time{}, since)
+
+	for _, m := range []Mapping{
+		{Fields: []Field{{Name: "url", From: URL}, {Name: "schedule", From: ScheduleID}, {Name: "id", Path: "$.id"}}},
+		{Fields: []Field{{Name: "url", From: URL}, {Name: "schedule", From: ScheduleID}, {Name: "id", Path: "$..id"}}},
+		{Format: FormatXML, Fields: []Field{{Name: "url", From: URL}, {Name: "schedule", From: ScheduleID}, {Name: "id", Path: "id"}}},
+	} {
+		x, err := New(m)
+		require.NoError(t, err)
+		body := map[Format]string{"": `{"id":7}`, FormatXML: "<r><id>7</id></r>"}[m.Format]
+		result, err := x.Extract(t.Context(), Answer{Body: []byte(body), ScheduleID: "rates", URL: "https://api.example.com/rates?page=2"})
+		require.NoError(t, err)
+		url, _ := result.Records[0].Get("url")
+		assert.Equal(t, "https://api.example.com/rates?page=2", url)
+		schedule, _ := result.Records[0].Get("schedule")
+		assert.Equal(t, "rates", schedule)
+	}
 }
 
 func TestExtract_FieldsInFields(t *testing.T) {

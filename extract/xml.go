@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"golang.org/x/text/encoding/unicode"
@@ -18,6 +19,21 @@ import (
 type xmlReader struct {
 	records string
 	path    *xpathExpression
+	around  *xpathExpression // what must be there when there are no records; nil: nothing
+	html    bool             // the path asks for HTML
+}
+
+var namesHTML = regexp.MustCompile(`(?i)\bhtml\b`)
+
+func newXMLReader(records string) (r xmlReader, err error) {
+	r = xmlReader{records: records, html: namesHTML.MatchString(records)}
+	if r.path, err = newXPath(records, true); err != nil {
+		return r, err
+	}
+	if around := namesAround(records); around != "" {
+		r.around, err = newXPath(around, true)
+	}
+	return r, err
 }
 
 // read implements reader.
@@ -26,7 +42,7 @@ func (r xmlReader) read(e *evaluation, yield func(any, error) error) error {
 	if err != nil {
 		return &Error{Record: -1, Sample: near(e.answer.Body, err), Err: err}
 	}
-	nodes, err := r.path.all(e, root)
+	nodes, err := r.nodes(e, root)
 	if err != nil {
 		return &Error{Record: -1, Path: r.records, Sample: sample(root), Err: err}
 	}
@@ -36,6 +52,45 @@ func (r xmlReader) read(e *evaluation, yield func(any, error) error) error {
 		}
 	}
 	return nil
+}
+
+// nodes gives the records. In XML an empty list and one that is not there look the same; so what the list
+// stands in must be there, and an answer in HTML, as of a login, is none in XML.
+func (r xmlReader) nodes(e *evaluation, root *xmlNode) ([]any, error) {
+	if name := root.first.name; !r.html && strings.EqualFold(name, "html") {
+		return nil, fmt.Errorf("%w: the root is <%s>", ErrNotFound, name)
+	}
+	nodes, err := r.path.all(e, root)
+	if err != nil || len(nodes) > 0 || r.around == nil {
+		return nodes, err
+	}
+	around, err := r.around.evaluate(e, root, 1)
+	if err == nil && len(around) == 0 {
+		err = fmt.Errorf("%w: no %s", ErrNotFound, shorten(r.around.expr))
+	}
+	return nil, err
+}
+
+var xpathNames = regexp.MustCompile(`^(?:\s*/\s*[\pL_][\pL\pN_.-]*(?::[\pL_][\pL\pN_.-]*)?)+`)
+
+// namesAround is the part of an absolute path that must be there also when there are no records: its plain
+// names before the last step, and that of the root. It is empty where the path does not say so much.
+func namesAround(records string) string {
+	names := xpathNames.FindString(records)
+	rest := strings.TrimSpace(records[len(names):])
+	root, last := strings.IndexByte(names, '/'), strings.LastIndexByte(names, '/')
+	switch {
+	case names == "" || strings.Contains(rest, "|"):
+		return ""
+	case strings.HasPrefix(rest, "/"):
+		return strings.TrimSpace(names)
+	case root < last: // without the last step, or what looked like its name and is that of an axis or a function
+		return strings.TrimSpace(names[:last])
+	case rest == "" || strings.HasPrefix(rest, "["):
+		return strings.TrimSpace(names)
+	default:
+		return ""
+	}
 }
 
 // xmlNode is an element, a text, or the document around them all.

@@ -2,6 +2,8 @@ package extract
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,6 +83,137 @@ func TestXML_Errors(t *testing.T) {
 			var e *Error
 			require.ErrorAs(t, err, &e)
 		})
+	}
+}
+
+func TestXML_AChangedAnswerIsNoEmptyOne(t *testing.T) {
+	const (
+		login = "<!DOCTYPE html>\n<html xmlns='http://www.w3.org/1999/xhtml'><head><title>Log in</title></head><body/></html>"
+		soap  = "<s:Envelope><s:Body><x/></s:Body></s:Envelope>"
+	)
+	for _, row := range []struct {
+		name, records, in string
+		want              string // no records, where it is empty
+	}{
+		{"a login page", "/rss/channel/item", login, "extract at /rss/channel/item: nothing there: the root is <html>, in <html>Log in"},
+		{"a list of another name", "/rss/channel/item", "<rss><channels/></rss>", "no /rss/channel, in <rss>"},
+		{"the list is there and empty", "/rss/channel/item", "<rss><channel/></rss>", ""},
+		{"another root", "/feed", "<rss/>", "no /feed"},
+		{"a root that does not match", "/feed[@v = 2]", "<feed v='1'/>", ""},
+		{"another root than the one that has to match", "/feed[@v = 2]", "<rss v='1'/>", "no /feed"},
+		{"a condition on the way", "/rss/channel[@lang = 'de']/item", "<rss><channel lang='en'/></rss>", ""},
+		{"no root for a condition on the way", "/rss/channel[@lang = 'de']/item", "<feed/>", "no /rss"},
+		{"names with a prefix", "/s:Envelope/s:Body/r/item", soap, "no /s:Envelope/s:Body/r"},
+		{"blanks in the path", " / s:Envelope / s:Body / item", soap, ""},
+		{"blanks in the path, and another answer", " / s:Envelope / s:Head / item", soap, "no / s:Envelope / s:Head"},
+		{"anywhere below", "/rss/channel//item", "<rss><channel/></rss>", ""},
+		{"anywhere below what is not there", "/rss/channel//item", "<rss/>", "no /rss/channel"},
+		{"any child of what is not there", "/rss/channel/*", "<rss/>", "no /rss/channel"},
+		{"an axis", "/rss/descendant::item", "<rss/>", ""},
+		{"a text", "/rss/text()", "<rss/>", ""},
+		{"one of two", "/rss/channel/item | /feed/entry", "<feed/>", ""},
+		{"anywhere at all", "//item", "<rss/>", ""},
+		{"anywhere on a login page", "//title", login, "extract at //title: nothing there: the root is <html>, in <html>Log in"},
+		{"the root of a login page", "", login, "extract at /*: nothing there: the root is <html>"},
+		{"a login page in capitals", "//item", "<HTML/>", "the root is <HTML>"},
+		{"a page that is asked for", "/html/body/p", "<html><body/></html>", ""},
+		{"a page that is asked for by a condition", "/*[local-name() = 'html']//p", "<html><body/></html>", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, err := xmlRecords(t, Mapping{Records: row.records, Fields: []Field{{Name: "a", Path: "."}}}, row.in)
+			if row.want == "" {
+				require.NoError(t, err)
+				require.Equal(t, "[]", got)
+				return
+			}
+			require.ErrorIs(t, err, ErrNotFound)
+			require.ErrorContains(t, err, row.want)
+		})
+	}
+}
+
+func TestXML_Depth(t *testing.T) {
+	fields := Mapping{Fields: []Field{{Name: "id", Path: "@id"}}}
+	nested := func(depth int) string {
+		return `<a id="1">` + strings.Repeat("<a>", depth-1) + strings.Repeat("</a>", depth)
+	}
+	got, err := xmlRecords(t, fields, nested(maxDepth))
+	require.NoError(t, err)
+	require.Equal(t, `[{"id":"1"}]`, got)
+	_, err = xmlRecords(t, fields, nested(maxDepth+1))
+	require.ErrorContains(t, err, "nested deeper than 10000")
+	got, err = xmlRecords(t, fields, `<a id="1">`+strings.Repeat("<b/>", maxDepth)+"</a>")
+	require.NoError(t, err, "elements beside each other are not nested")
+	require.Equal(t, `[{"id":"1"}]`, got)
+}
+
+// Nothing that a document points at is read: no file of the host, nothing in its network.
+func TestXML_NothingOutsideIsRead(t *testing.T) {
+	const secret = "of-the-host"
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		_, _ = w.Write([]byte(`<!ENTITY x "` + secret + `">`))
+	}))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "secret.dtd")
+	require.NoError(t, os.WriteFile(file, []byte(`<!ENTITY x "`+secret+`">`), 0o600))
+	for _, outside := range []string{"file://" + file, file, server.URL + "/x.dtd"} {
+		for _, row := range []struct{ in, want string }{
+			{`<!DOCTYPE r [<!ENTITY x SYSTEM "` + outside + `">]><r>&x;</r>`, ""},
+			{`<!DOCTYPE r [<!ENTITY x PUBLIC "-//X//X" "` + outside + `">]><r a="&x;"/>`, ""},
+			{`<!DOCTYPE r SYSTEM "` + outside + `"><r>&x;</r>`, ""},
+			{`<!DOCTYPE r [<!ENTITY % p SYSTEM "` + outside + `"> %p;]><r>&x;</r>`, ""},
+			{`<!DOCTYPE r [<!ENTITY eacute SYSTEM "` + outside + `">]><r>&eacute;</r>`, "é"},
+			{`<!DOCTYPE r SYSTEM "` + outside + `"><r>y</r>`, "y"},
+			{`<?xml-stylesheet href="` + outside + `"?><r>y</r>`, "y"},
+			{`<r xmlns:xi="http://www.w3.org/2001/XInclude"><xi:include href="` + outside + `" parse="text"/></r>`, ""},
+		} {
+			got, err := xmlRecords(t, Mapping{Fields: []Field{{Name: "r", Path: "."}, {Name: "a", Path: "@a", Default: ""}}}, row.in)
+			if strings.Contains(row.in, "&x;") {
+				require.ErrorContains(t, err, "invalid character entity &x;", row.in)
+				require.NotContains(t, err.Error(), secret)
+				continue
+			}
+			require.NoError(t, err, row.in)
+			require.Equal(t, `[{"r":"`+row.want+`","a":""}]`, got, row.in)
+		}
+	}
+	require.Empty(t, asked)
+}
+
+// A number of XPath is a float64. Beyond 2^53 it may be another than the document's.
+func TestXPath_NumbersAreExactOrAnError(t *testing.T) {
+	const in = "<r><a>9007199254740993</a><b>9007199254740991</b><c>-9007199254740993</c><d>9007199254740990</d><e>2.5</e></r>"
+	for _, row := range []struct {
+		path string
+		kind Type
+		want string // empty: an error
+	}{
+		{"a", Integer, "9007199254740993"},
+		{"string(a)", Integer, "9007199254740993"},
+		{"number(a)", Integer, ""},
+		{"number(a)", "", ""},
+		{"number(a)", Decimal, ""},
+		{"number(a)", String, ""},
+		{"number(a)", JSON, ""},
+		{"number(c)", Integer, ""},
+		{"sum(/r/*)", Integer, ""},
+		{"b + 1", Integer, ""},
+		{"number(b)", Integer, "9007199254740991"},
+		{"d + 1", Integer, "9007199254740991"},
+		{"0 - b", Integer, "-9007199254740991"},
+		{"e + 1", Decimal, "3.5"},
+		{"number(a)", Float, "9007199254740992"},
+		{"a > b", Boolean, "true"},
+	} {
+		got, err := xmlRecords(t, Mapping{Fields: []Field{{Name: "n", Path: row.path, Type: row.kind}}}, in)
+		if row.want == "" {
+			require.ErrorContains(t, err, "a number beyond 2^53, which XPath does not compute exactly", "%s as %s gives %s", row.path, row.kind, got)
+			continue
+		}
+		require.NoError(t, err, row.path)
+		require.Equal(t, `[{"n":`+row.want+`}]`, got, row.path)
 	}
 }
 
@@ -210,6 +343,79 @@ func TestPayloads_Feeds(t *testing.T) {
 		}
 	}
 	assert.GreaterOrEqual(t, checks, 100)
+}
+
+// The fields of feeds are what gofeed says they are: by its JSON, and by an XPath. TestPayloads_Feeds looks for the texts of the others.
+func TestPayloads_FieldsOfFeeds(t *testing.T) {
+	fields := []struct{ want, path string }{
+		{"$.title", "/feed/title | /*/channel/title"},
+		{"$.description", "/feed/subtitle | /*/channel/description"},
+		{"$.copyright", "/feed/rights | /rss/channel/copyright"},
+		{"$.language", "/feed/@xml:lang | /rss/channel/language"},
+		{"$.links[*]", "/feed/link/@href | /*/channel/link[not(@href)] | /*/channel/link/@href | /rss/channel/atom:link[@rel='self']/@href"},
+		{"$.image.url", "/feed/icon | /*/channel/image/url | /rdf:RDF/image/url | /rss/channel/itunes:image/@href"},
+		{"$.image.title", "/rss/channel/image/title | /rdf:RDF/image/title"},
+		{"$.published", "/rss/channel/pubDate"},
+		{"$.updated", "/feed/modified"},
+		{"$.author.email", "/feed/author/email"},
+		{"$.author.name", "/feed/author/name | /rss/channel/itunes:author"},
+		{"$.categories[*]", "/feed/category/@label | /feed/category[not(@label)]/@term"},
+		{"$.items[*].title", "/feed/entry/title | //item/title | //item/dc:title"},
+		{"$.items[*].description", "/feed/entry/summary | //item/description | //item/dc:description | //item/itunes:summary"},
+		{"$.items[*].content", "/feed/entry/content | //item/content:encoded"},
+		{"$.items[*].guid", "/feed/entry/id"},
+		{"$.items[*].links[*]", "/feed/entry/link/@href | //item/link[not(@href)] | //item/link/@href"},
+		{"$.items[*].published", "/feed/entry/issued | //item/dc:date | //item/atom:published"},
+		{"$.items[*].categories[*]", "/feed/entry/category/@label | /feed/entry/category[not(@label)]/@term"},
+		{"$.items[*].author.email", "/feed/entry/author/email | //item/atom:author/atom:email"},
+		{"$.items[*].author.name", "/feed/entry/author/name | //item/atom:author/atom:name | //item/dc:creator | //item/itunes:author"},
+		{"$.items[*].enclosures[*].url", "//item/enclosure/@url"},
+		{"$.items[*].enclosures[*].length", "//item/enclosure/@length"},
+		{"$.items[*].enclosures[*].type", "//item/enclosure/@type"},
+		{"$.extensions.itunes.category[*].children.category[*].attrs.text", "/rss/channel/itunes:category/itunes:category/@text"},
+		{"$.extensions.dc.subject[*].value", "/rss/channel/dc:subject"},
+		{"$.items[*].extensions.media.content[*].attrs.url", "//item/media:content/@url"},
+	}
+	// What gofeed expects in these files is not in them as it stands there: it cuts "email (name)" and "a,b" in pieces, and puts
+	// categories together of four elements.
+	type made struct{ file, field string }
+	pieces := []made{
+		{"rss_channel_managingEditor_", "$.author."}, {"rss_channel_webMaster_", "$.author."}, {"rss_channel_itunes", "$.categories"},
+		{"rss_channel_item_author_emailAndName", "$.items[*].author."}, {"rss_channel_item_author_nameAndEmail", "$.items[*].author."},
+		{"rss_channel_item_extensions", "$.items[*].author."}, {"rss_channel_item_extensions", "$.items[*].categories"},
+	}
+	files, err := filepath.Glob("testdata/payloads/feeds/*.xml")
+	require.NoError(t, err)
+	found := map[string]int{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		expected, err := os.ReadFile(strings.TrimSuffix(file, ".xml") + ".json")
+		require.NoError(t, err)
+		doc, err := Parse(expected)
+		require.NoError(t, err)
+		for _, field := range fields {
+			if slices.ContainsFunc(pieces, func(m made) bool {
+				return strings.Contains(file, m.file) && strings.HasPrefix(field.want, m.field)
+			}) {
+				continue
+			}
+			path, err := CompilePath(field.want)
+			require.NoError(t, err)
+			want, err := path.Select(t.Context(), doc)
+			require.NoError(t, err)
+			x, err := New(Mapping{Format: FormatXML, Fields: []Field{{Name: "v", Path: field.path, Type: JSON}}})
+			require.NoError(t, err)
+			result, err := x.Extract(t.Context(), Answer{Body: data})
+			require.NoError(t, err)
+			got, _ := result.Records[0].Get("v")
+			assert.Equal(t, want, got, "%s of %s", field.want, file)
+			found[field.want] += len(want)
+		}
+	}
+	for _, field := range fields {
+		assert.Positive(t, found[field.want], field.want)
+	}
 }
 
 func TestPayloads_HostileFeeds(t *testing.T) {

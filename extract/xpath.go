@@ -18,6 +18,7 @@ import (
 type xpathExpression struct {
 	expr string
 	list bool      // all nodes, else the only one
+	near bool      // a computed number is taken as the float64 that it is
 	pool sync.Pool // of *xpath.Expr, each used by one goroutine at a time
 }
 
@@ -105,6 +106,9 @@ func (x *xpathExpression) evaluate(e *evaluation, node any, most int) (nodes []a
 		}
 	case float64:
 		if !math.IsNaN(result) && !math.IsInf(result, 0) {
+			if math.Abs(result) >= 1<<53 && !x.near {
+				return nil, errXPathNumber
+			}
 			nodes = append(nodes, json.Number(strconv.FormatFloat(result, 'f', -1, 64)))
 		}
 	default:
@@ -112,6 +116,8 @@ func (x *xpathExpression) evaluate(e *evaluation, node any, most int) (nodes []a
 	}
 	return nodes, nil
 }
+
+var errXPathNumber = errors.New("a number beyond 2^53, which XPath does not compute exactly: take the text, without number(), or the type float")
 
 // outOfBudget ends an evaluation from the inside.
 type outOfBudget struct{ error }

@@ -228,6 +228,36 @@ func TestTemplate_BombsEnd(t *testing.T) {
 	}
 }
 
+// The bombs of package extract's test data that are templates.
+func TestTemplate_HostileBombsEnd(t *testing.T) {
+	data, err := os.ReadFile("../extract/testdata/hostile/expression_bombs.json")
+	require.NoError(t, err)
+	var file struct {
+		Cases []struct{ Lang, Expr string }
+	}
+	require.NoError(t, json.Unmarshal(data, &file))
+	want := map[string]string{
+		`{{define "x"}}{{template "x"}}{{end}}{{template "x"}}`: "define and block are not allowed",
+		`{{range $i := 1000000000}}x{{end}}`:                    "more than 10000 steps",
+	}
+	lit := 0
+	for _, c := range file.Cases {
+		if c.Lang != "template" {
+			continue
+		}
+		lit++
+		begun := time.Now()
+		compiled, err := fetch.CompileTemplate(c.Expr, fetch.PlaceText)
+		if err == nil {
+			_, err = compiled.Render(templateData())
+		}
+		require.Contains(t, want, c.Expr)
+		require.ErrorContains(t, err, want[c.Expr])
+		assert.Less(t, time.Since(begun), 20*time.Second, "it was expected to end within a second, of a machine of its own")
+	}
+	assert.Equal(t, len(want), lit)
+}
+
 func TestTemplate_AfterAnErrorTheNextRenderingIsWhole(t *testing.T) {
 	compiled, err := fetch.CompileTemplate("{{range 6000}}{{end}}before {{unix .Params.at}}", fetch.PlaceText)
 	require.NoError(t, err)
