@@ -3,6 +3,7 @@ package callsheet
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -35,7 +36,8 @@ const (
 // larger than [MaxAnswerBytes], docs/guarantees.md says what a lost worker can cost.
 type Cursor struct {
 	// Path is where the value is in a record, or, of a CursorToken, in the answer. It is written as the paths of the
-	// Schedule's Extract are; of an answer, in JSONPath. A record without the value, or with null, is passed over.
+	// Schedule's Extract are, which is checked when a Schedule is defined; of an answer, in JSONPath. A record without the value,
+	// or with null, is passed over.
 	Path string `json:"path"`
 	// Type is how values are compared. Empty means CursorTime.
 	Type CursorType `json:"type,omitempty"`
@@ -247,6 +249,59 @@ func (c Cursor) check(f *faults, templated bool) {
 	if c.LookbackCount < 0 || c.LookbackCount != 0 && c.kind() != CursorInteger {
 		f.field("cursor.lookback_count", c.LookbackCount, "must not be negative, and zero unless the type is integer")
 	}
+}
+
+// cursorFaults tells where the cursors of a sheet's schedules cannot be read in what their Extracts give. Requests and Extracts
+// that are not in the sheet are those kept; what cannot be found or is not valid somebody else reports.
+func (s *scheduler) cursorFaults(ctx context.Context, sheet Sheet) []error {
+	var faults []error
+	type join struct{ request, extract string }
+	asked := map[join]bool{}
+	for _, sch := range sheet.Schedules {
+		j := join{sch.Request, sch.Extract}
+		if asked[j] {
+			continue
+		}
+		asked[j] = true
+		r, ok := find(ctx, sheet.Requests, s.store.Requests(), sch.Request)
+		if !ok || r.Cursor == nil {
+			continue
+		}
+		var x *Extract
+		if sch.Extract != "" {
+			found, ok := find(ctx, sheet.Extracts, s.store.Extracts(), sch.Extract)
+			if !ok {
+				continue
+			}
+			x = &found
+		}
+		faults = append(faults, s.languages.cursorFaults(r, x)...)
+	}
+	return faults
+}
+
+// cursorFaults returns why the cursor of r cannot be read in answers that x is for.
+func (l extractLanguages) cursorFaults(r Request, x *Extract) []error {
+	c := r.Cursor
+	if c == nil || c.Path == "" || c.kind() == CursorToken {
+		return nil
+	}
+	rule := "must be a JSONPath, as there is no extract"
+	if x != nil {
+		if l.validate(x.Mapping()) != nil {
+			return nil
+		}
+		rule = fmt.Sprintf("must be written as the paths of extract %q are", x.ID)
+	}
+	f := faults{ref: r.Meta().Ref()}
+	for _, err := range unjoin(l.validate(c.mapping(x))) {
+		text := err.Error()
+		if fault, ok := errors.AsType[*extract.FaultError](err); ok {
+			text = fault.Rule
+		}
+		f.field("cursor.path", c.Path, "%s: %s", rule, text)
+	}
+	return f.all
 }
 
 // SetCursor implements Controller.

@@ -2,6 +2,7 @@ package callsheet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/callsheet-go/callsheet"
 	destmemory "github.com/callsheet-go/callsheet/destination/memory"
+	"github.com/callsheet-go/callsheet/extract"
 	"github.com/callsheet-go/callsheet/store/memory"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -212,6 +214,102 @@ func TestCursor_RefusedWhenDefined(t *testing.T) {
 			assert.ElementsMatch(t, tt.want, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
 		})
 	}
+}
+
+// A cursor's path is read as the Extract's are, so it shows only where the two meet whether it can be.
+func TestCursor_APathThatTheExtractCannotReadIsRefused(t *testing.T) {
+	own := callsheet.WithExtractor("pairs", func(m extract.Mapping) (extract.Extractor, error) {
+		if len(m.Fields) > 0 && strings.Contains(m.Fields[0].Path, "=") {
+			return nil, errors.New("a name has no =")
+		}
+		return newPairs(m)
+	})
+	fields := func(path string) []callsheet.Field { return []callsheet.Field{{Name: "id", Path: path}} }
+	for name, tt := range map[string]struct {
+		extract *callsheet.Extract
+		path    string
+		want    string // of the rule; empty: it is taken
+	}{
+		"JSONPath without an extract": {nil, "$.id", ""},
+		"a name without an extract":   {nil, "id", "must be a JSONPath, as there is no extract: a path starts with $: write $.id"},
+		"JSONPath":                    {&callsheet.Extract{}, "$.id", ""},
+		"a name":                      {&callsheet.Extract{}, "id", `must be written as the paths of extract "x" are: a path starts with $: write $.id`},
+		"jq":                          {&callsheet.Extract{Language: extract.JQ}, ".id", ""},
+		"JSONPath beside jq":          {&callsheet.Extract{Language: extract.JQ}, "$.id", `must be written as the paths of extract "x" are: position 1: unexpected token "$"`},
+		"XPath":                       {&callsheet.Extract{Format: extract.FormatXML, Records: "//item", Fields: fields("id")}, "@id", ""},
+		"JSONPath beside XPath":       {&callsheet.Extract{Format: extract.FormatXML, Records: "//item", Fields: fields("id")}, "$.id", `must be written as the paths of extract "x" are: $.id has an invalid token`},
+		"a host's language":           {&callsheet.Extract{Language: "pairs", Fields: fields("id")}, "id", ""},
+		"not of a host's language":    {&callsheet.Extract{Language: "pairs", Fields: fields("id")}, "=", `must be written as the paths of extract "x" are: a name has no =`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sched, err := callsheet.New(memory.New(), own)
+			require.NoError(t, err)
+			ctx := t.Context()
+			cursor := &callsheet.Cursor{Path: tt.path, Type: callsheet.CursorString, Param: "since"}
+			sheet := callsheet.Sheet{
+				Sources:   []callsheet.Source{{ID: "api", BaseURL: "http://api.example"}},
+				Requests:  []callsheet.Request{{ID: "r", Source: "api", Path: "/", Cursor: cursor}, {ID: "plain", Source: "api", Path: "/"}},
+				Schedules: []callsheet.Schedule{{ID: "s", Request: "r"}, {ID: "same", Request: "r"}, {ID: "other", Request: "plain"}},
+			}
+			id := ""
+			if tt.extract != nil {
+				tt.extract.ID, id = "x", "x"
+				sheet.Extracts = []callsheet.Extract{*tt.extract}
+				for i := range sheet.Schedules {
+					sheet.Schedules[i].Extract = id
+				}
+			}
+			expect := func(err error) {
+				t.Helper()
+				if tt.want == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.Equal(t, []*callsheet.ValidationError{{Ref: callsheet.Ref{Kind: callsheet.KindRequest, ID: "r"},
+					Field: "cursor.path", Value: tt.path, Rule: tt.want}}, callsheet.ValidationErrors(err), "%v", err)
+			}
+			expect(sched.Define(ctx, sheet))
+
+			sheet.Schedules = sheet.Schedules[2:]
+			require.NoError(t, sched.Define(ctx, sheet), "by itself each is right")
+			_, err = sched.Schedules().Create(ctx, callsheet.Schedule{ID: "new", Request: "r", Extract: id})
+			expect(err)
+			kept := schedule(t, sched, "other")
+			kept.Request = "r"
+			_, err = sched.Schedules().Update(ctx, kept)
+			expect(err)
+			_, err = sched.DryRun(ctx, callsheet.DryRunRequest{Request: &sheet.Requests[0], Extract: tt.extract, AnswerBody: " "})
+			expect(err)
+		})
+	}
+}
+
+func TestCursor_AnEditOfTheExtractAloneIsNotChecked(t *testing.T) {
+	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", destmemory.New()))
+	require.NoError(t, err)
+	require.NoError(t, sched.Define(t.Context(), librarySheet(nil, &callsheet.Cursor{Path: "$.id", Type: callsheet.CursorInteger, Param: "since"})))
+	x, err := sched.Extracts().Get(t.Context(), "items")
+	require.NoError(t, err)
+	x.Language, x.Records, x.Fields[0].Path = extract.JQ, ".items[]", ".id"
+	_, err = sched.Extracts().Update(t.Context(), x)
+	require.NoError(t, err)
+	_, err = sched.DryRun(t.Context(), callsheet.DryRunRequest{Schedule: "s", AnswerBody: `{"items":[]}`})
+	assert.Contains(t, faultsOf(err), "cursor.path", "a dry run tells")
+}
+
+func TestCursor_WhatIsWrongByItselfIsToldOnce(t *testing.T) {
+	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", destmemory.New()))
+	require.NoError(t, err)
+	sheet := librarySheet(nil, &callsheet.Cursor{Param: "since"})
+	err = sched.Define(t.Context(), sheet)
+	assert.Len(t, callsheet.ValidationErrors(err), 1, "a path that is missing: %v", err)
+	sheet = librarySheet(nil, &callsheet.Cursor{Path: "$.id", Param: "since"})
+	sheet.Extracts[0].Format = "morse"
+	err = sched.Define(t.Context(), sheet)
+	assert.Len(t, callsheet.ValidationErrors(err), 1, "an extract that is wrong: %v", err)
+	sheet = librarySheet(nil, &callsheet.Cursor{Path: "$.sync", Type: callsheet.CursorToken, Param: "since"})
+	sheet.Extracts[0] = callsheet.Extract{ID: sheet.Extracts[0].ID, Language: extract.JQ, Records: ".items[]"}
+	assert.NoError(t, sched.Define(t.Context(), sheet), "a token stands in the answer, and has a JSONPath whatever the extract")
 }
 
 // A page of one source under validators.

@@ -171,7 +171,7 @@ func (c collection[T, P]) checked(ctx context.Context, item *T) error {
 	err := c.prepare(item)
 	all := append(unjoin(err), c.s.unknownReferences(ctx, P(item).Meta(), nil)...)
 	if sch, ok := any(*item).(Schedule); ok {
-		all = append(all, c.s.targetFaults(ctx, Sheet{Schedules: []Schedule{sch}})...)
+		all = append(all, c.s.joinFaults(ctx, Sheet{Schedules: []Schedule{sch}})...)
 	}
 	return errors.Join(all...)
 }
@@ -234,7 +234,7 @@ func (s *scheduler) Define(ctx context.Context, sheet Sheet) error {
 	}
 	checkReferences(ctx, s, bad, known, prepared.Requests)
 	checkReferences(ctx, s, bad, known, prepared.Schedules)
-	for _, err := range s.targetFaults(ctx, prepared) {
+	for _, err := range s.joinFaults(ctx, prepared) {
 		bad.add(err)
 	}
 	if err := bad.err(); err != nil {
@@ -272,6 +272,11 @@ func prepareAll[T Definition, P interface{ Entity[T] }](bad *faults, known map[R
 		prepared[i] = item
 	}
 	return prepared
+}
+
+// joinFaults reports what a sheet's schedules join that does not fit together.
+func (s *scheduler) joinFaults(ctx context.Context, sheet Sheet) []error {
+	return append(s.targetFaults(ctx, sheet), s.cursorFaults(ctx, sheet)...)
 }
 
 func checkReferences[T Definition, P Entity[T]](ctx context.Context, s *scheduler, bad *faults, known map[Ref]bool, items []T) {

@@ -148,6 +148,9 @@ func (s *scheduler) dryCall(ctx context.Context, r DryRunRequest) (Call, error) 
 	if call.Delivery != nil {
 		f.add(s.prepareDelivery(call.Delivery))
 	}
+	for _, err := range s.languages.cursorFaults(call.Request, call.Extract) {
+		f.add(err)
+	}
 	if r.MaxRecords < 0 || r.MaxRecords > MaxDryRunRecords {
 		f.field("max_records", r.MaxRecords, "must be 0 (for the default of %d) to %d", DefaultDryRunRecords, MaxDryRunRecords)
 	}
