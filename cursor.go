@@ -375,7 +375,7 @@ func (c Cursor) furthest(ctx context.Context, x extract.Extractor, answer extrac
 		if err != nil {
 			return "", err
 		}
-		token, err := selectOne(ctx, doc, c.Path)
+		token, _, err := selectOne(ctx, doc, c.Path)
 		if err == nil {
 			err = take(token)
 		}

@@ -339,6 +339,90 @@ func TestPages_NoMoreThanWanted(t *testing.T) {
 	})
 }
 
+// inTurn is an API that gives bodies by the parameter at.
+func inTurn(at map[string]string) *library {
+	l := newLibrary(0, 1)
+	l.before = func(r *http.Request) *http.Response {
+		body, ok := at[r.URL.Query().Get("at")]
+		if !ok {
+			return response(r, 404, "", nil)
+		}
+		return response(r, 200, body, nil)
+	}
+	return l
+}
+
+func TestPages_WhereMoreIsGivenItDecides(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pages   callsheet.Pagination
+		answers map[string]string
+		want    []int
+		fault   string // empty: it succeeds
+	}{
+		"a page without items, by number": {callsheet.Pagination{By: callsheet.PageByNumber}, map[string]string{
+			"1": `{"items":[{"id":9}],"more":true}`, "2": `{"items":[],"more":true}`, "3": `{"items":[{"id":3}],"more":false}`}, []int{9, 3}, ""},
+		"a short page, by number": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 2}, map[string]string{
+			"1": `{"items":[{"id":1}],"more":true}`, "2": `{"items":[{"id":2},{"id":3}],"more":false}`}, []int{1, 2, 3}, ""},
+		"a short page, by offset": {callsheet.Pagination{By: callsheet.PageByOffset, Size: 2}, map[string]string{
+			"0": `{"items":[{"id":1}],"more":true}`, "1": `{"items":[{"id":2},{"id":3}],"more":false}`}, []int{1, 2, 3}, ""},
+		"a full page that is the last": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 1}, map[string]string{
+			"1": `{"items":[{"id":1}],"more":false}`}, []int{1}, ""},
+		"null is false": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 1}, map[string]string{
+			"1": `{"items":[{"id":1}],"more":null}`}, []int{1}, ""},
+		"by offset, the same would be asked for": {callsheet.Pagination{By: callsheet.PageByOffset}, map[string]string{
+			"0": `{"items":[{"id":1}],"more":true}`, "1": `{"items":[],"more":true}`}, []int{1}, "$.more says that there are more pages, but this one has no items: the offset would stay the same"},
+		"it has another name": {callsheet.Pagination{By: callsheet.PageByNumber}, map[string]string{
+			"1": `{"items":[{"id":1}],"has_more":true}`}, nil, "find out whether there are more pages: $.more: nothing there"},
+		"no token although there are more": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token"}, map[string]string{
+			"": `{"items":[{"id":1}],"more":true}`}, nil, "$.more says that there are more pages, but the answer has no token for the next"},
+		"a token although there are no more": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token"}, map[string]string{
+			"": `{"items":[{"id":1}],"more":false,"token":"a"}`}, []int{1}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.pages.Param, tt.pages.More = "at", "$.more"
+				sched, d := newReader(t, inTurn(tt.answers), librarySheet(&tt.pages, nil))
+				e := reads(t, sched)
+				assert.Equal(t, tt.want, ids(d))
+				if tt.fault == "" {
+					assert.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+					return
+				}
+				assert.Equal(t, callsheet.ClassBadResponse, e.Class)
+				assert.Contains(t, e.Error, tt.fault)
+			})
+		})
+	}
+}
+
+func TestPages_WithMoreNobodyNeedsToSayWhatIsCountedByNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", More: "$.more"}, nil)
+		sheet.Extracts[0].Records = "$.items[?@.id>4]"
+		sched, d := newReader(t, newLibrary(10, 3), sheet)
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		assert.Equal(t, []int{5, 6, 7, 8, 9, 10}, ids(d))
+	})
+}
+
+func TestPages_AnOffsetIsKnownBesideMore(t *testing.T) {
+	for name, items := range map[string]string{"each item is a record": "", "items are said": "$.items[*]"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, More: "$.more", Items: items}, nil)
+				sheet.Requests[0].Query = map[string]string{"at": "{{.Page.Number}}-{{.Page.Offset}}"}
+				sched, d := newReader(t, inTurn(map[string]string{
+					"1-0": `{"items":[{"id":1},{"id":2}],"more":true}`, "2-2": `{"items":[],"more":true}`, "3-2": `{"items":[{"id":3}],"more":false}`,
+				}), sheet)
+				e := reads(t, sched)
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Equal(t, upTo(3), ids(d))
+			})
+		})
+	}
+}
+
 func TestPages_RefusedWhenDefined(t *testing.T) {
 	start := -1
 	for name, tt := range map[string]struct {
