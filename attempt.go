@@ -2,6 +2,7 @@ package callsheet
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -407,12 +408,12 @@ func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract
 		after.Next = PageState{}
 		return after, false, nil
 	}
-	more, err = a.turn(ctx, answer, &after, int(items))
+	more, err = a.turn(ctx, answer, extracted, &after, int(items))
 	return after, more, err
 }
 
 // turn sets what the page after answer's is asked for by, and reports whether there is one.
-func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, records int) (bool, error) {
+func (a *attempt) turn(ctx context.Context, answer *Answer, extracted extract.Result, after *Progress, records int) (bool, error) {
 	p := a.pages()
 	base, err := url.Parse(answer.URL)
 	if err != nil {
@@ -434,8 +435,14 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 	}
 	next.URL = a.withoutKey(next.URL)
 	after.Next = next
-	// Two answers without records may well be the same, and a page that is counted is asked for once.
-	again := records > 0 && after.seen(pageHash(answer))
+	again := false
+	if records > 0 { // two answers without any may well be the same, and a page that is counted is asked for once
+		hash, err := a.pageHash(ctx, answer, extracted)
+		if err != nil {
+			return false, err
+		}
+		again = after.seen(hash)
+	}
 	if more && next.URL+next.Token != "" {
 		again = after.seen(hashOf("next", next.URL, next.Token)) || again
 	}
@@ -445,12 +452,51 @@ func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, rec
 	return more, nil
 }
 
-// pageHash is the hash of the page that answer is, or is the last part of.
-func pageHash(answer *Answer) string {
-	if part := answer.part(); part != nil {
-		return part.Hash
+// pageHash is the hash of the page that answer is, or is the last part of: of its records as they stand in the answer, so that an
+// API which ignores what page it is asked for is known by them, whatever it puts around them. Where these cannot be told from
+// what is made of them it is the hash of the body.
+func (a *attempt) pageHash(ctx context.Context, answer *Answer, extracted extract.Result) (string, error) {
+	body := func() string { return hashOf("page", string(answer.Body)) }
+	x := a.call.Extract
+	switch part := answer.part(); {
+	case part != nil:
+		return part.Hash, nil
+	case x != nil && !x.selectsJSON():
+		return body(), nil
+	case x != nil && len(x.Fields) > 0:
+		whole, err := a.whole(ctx, answer)
+		if ctx.Err() != nil {
+			return "", err
+		}
+		if err != nil { // all of the records may be beyond a budget that their fields are not
+			return body(), nil
+		}
+		extracted = whole
 	}
-	return hashOf("page", string(answer.Body))
+	return recordsHash(extracted.Records)
+}
+
+// whole extracts the records of the answer without regard to the fields.
+func (a *attempt) whole(ctx context.Context, answer *Answer) (extract.Result, error) {
+	extractor, err := a.wholeExtractor(a.call.Extract)
+	if err != nil {
+		return extract.Result{}, err
+	}
+	return extractor.Extract(ctx, a.source(answer))
+}
+
+// recordsHash is the hash of records in their order.
+func recordsHash(records []Record) (string, error) {
+	h := sha256.New()
+	var line []byte
+	for _, r := range records {
+		var err error
+		if line, err = r.AppendJSON(line[:0]); err != nil {
+			return "", err
+		}
+		_, _ = h.Write(append(line, '\n'))
+	}
+	return shortHash(h), nil
 }
 
 // withoutKey returns a link without the key of the Source, which APIs repeat and which is sent anyway. What else the link has stays

@@ -57,6 +57,11 @@ func (e *Extract) Meta() Meta {
 		Version: &e.Version, CreatedAt: &e.CreatedAt, UpdatedAt: &e.UpdatedAt}
 }
 
+// selectsJSON reports whether records are parts of a JSON text, found by one of the package's own languages.
+func (e *Extract) selectsJSON() bool {
+	return (e.Format == "" || e.Format == extract.FormatJSON) && slices.Contains([]extract.Language{"", extract.JSONPath, extract.JQ}, e.Language)
+}
+
 // countsItems reports whether each item of a list in an answer is a record: nothing is left out or unfolded on the way.
 func (e *Extract) countsItems(body []byte) bool {
 	records := ""

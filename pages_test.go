@@ -352,6 +352,59 @@ func inTurn(at map[string]string) *library {
 	return l
 }
 
+func TestPages_APageIsKnownAgainByItsRecords(t *testing.T) {
+	number := callsheet.Pagination{By: callsheet.PageByNumber, Param: "number"}
+	items := func(x callsheet.Extract) callsheet.Extract { x.ID = "items"; return x }
+	id := []callsheet.Field{{Name: "id", Path: "$.id"}}
+	same := func(page int) string { return fmt.Sprintf(`{"took":%d,"items":[{"id":1,"n":1.0},{"id":2}]}`, page) }
+	for name, tt := range map[string]struct {
+		pages   callsheet.Pagination
+		extract callsheet.Extract
+		body    func(page int) string // from 1
+		known   bool                  // whether the second page is known to be the first; else five are read
+	}{
+		"with fields":                  {number, callsheet.Extract{Records: "$.items[*]", Fields: id}, same, true},
+		"whole objects":                {number, callsheet.Extract{Records: "$.items"}, same, true},
+		"in jq":                        {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Items: "$.items[*]"}, callsheet.Extract{Language: extract.JQ, Records: ".items[]", Fields: []callsheet.Field{{Name: "id", Path: ".id"}}}, same, true},
+		"by offset":                    {callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset"}, callsheet.Extract{Records: "$.items[*]", Fields: id}, same, true},
+		"a page that tells its number": {number, callsheet.Extract{Records: "$.items[*]", Fields: append([]callsheet.Field{{Name: "page", From: extract.Page}}, id...)}, same, true},
+		"each page has another token":  {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.took", Param: "at"}, callsheet.Extract{Records: "$.items[*]", Fields: id}, same, true},
+		"records that are set aside": {number, callsheet.Extract{Records: "$.items[*]", BadRecords: extract.SkipRecords,
+			Fields: []callsheet.Field{{Name: "id", Path: "$.none", Required: true}}}, same, true},
+		"only the fields agree": {number, callsheet.Extract{Records: "$.items[*]", Fields: id},
+			func(page int) string { return fmt.Sprintf(`{"items":[{"id":1,"at":%d}]}`, page) }, false},
+		"another order": {number, callsheet.Extract{Records: "$.items[*]", Fields: id},
+			func(page int) string { return `{"items":[{"id":1}` + strings.Repeat(`,{"id":1}`, page) + `]}` }, false},
+		"lines, whose bytes count": {number, callsheet.Extract{Format: extract.FormatNDJSON, Fields: id},
+			func(page int) string { return fmt.Sprintf("%*s\n", 10+page, `{"id":1}`) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLibrary(0, 1)
+				calls := 0
+				l.before = func(r *http.Request) *http.Response {
+					if calls++; calls > 5 {
+						return response(r, 404, "", nil)
+					}
+					return response(r, 200, tt.body(calls), nil)
+				}
+				sheet := librarySheet(&tt.pages, nil)
+				sheet.Extracts[0], sheet.Schedules[0].MaxRetries = items(tt.extract), callsheet.NoRetries
+				sched, d := newReader(t, l, sheet)
+				e := reads(t, sched)
+				if !tt.known {
+					assert.Equal(t, callsheet.ClassPermanent, e.Class, "%s", e.Error)
+					assert.Len(t, d.Batches("items"), 5)
+					return
+				}
+				assert.Equal(t, callsheet.ClassBadResponse, e.Class)
+				assert.Contains(t, e.Error, "page 2, or its link to the next, came before")
+				assert.Len(t, d.Batches("items"), 1)
+			})
+		})
+	}
+}
+
 func TestPages_WhereMoreIsGivenItDecides(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pages   callsheet.Pagination

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"net/http"
 	"net/url"
@@ -40,7 +41,7 @@ const DefaultMaxPages = 10_000
 //
 // The last page is the one whose answer has no Link, URL or token for the next (or an empty one, or null); with
 // PageByNumber and PageByOffset the one that has no items, or fewer than Size. With More it is the one that says so. A page that
-// comes a second time is an error.
+// comes a second time, which shows in its records, is an error.
 //
 // A page of the answer must come from the Source's own scheme, host and port: credentials go with it. A link to http where
 // the Source has https is followed by https.
@@ -375,8 +376,11 @@ func hashOf(texts ...string) string {
 		fmt.Fprintf(h, "%d:", len(text))
 		_, _ = h.Write([]byte(text))
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15])
+	return shortHash(h)
 }
+
+// shortHash returns as much of a hash as is kept.
+func shortHash(h hash.Hash) string { return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15]) }
 
 // check adds what is wrong with p to f. templated says whether a template of the request uses the page.
 func (p Pagination) check(f *faults, templated bool) {
