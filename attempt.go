@@ -3,7 +3,6 @@ package callsheet
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -111,8 +110,7 @@ func (c Call) pagesOf() string {
 	}
 	asked.Headers = maps.Clone(r.Headers)
 	maps.DeleteFunc(asked.Headers, func(_, text string) bool { return !fetch.IsTemplate(text) }) // the others may be secrets that are changed
-	text, _ := json.Marshal(asked)                                                               // of texts and numbers, which cannot fail
-	return hashOf("pages", c.Source.BaseURL, string(text))
+	return hashOf("pages", c.Source.BaseURL, asText(asked))
 }
 
 // pages is how the answer comes in pages; nil: it does not.

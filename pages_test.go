@@ -179,10 +179,10 @@ func upTo(n int) []int {
 }
 
 // newReader returns a Scheduler that reads from l, and runs, and where it delivers to.
-func newReader(t *testing.T, l http.RoundTripper, sheet callsheet.Sheet) (callsheet.Scheduler, *destmemory.Destination) {
+func newReader(t *testing.T, l http.RoundTripper, sheet callsheet.Sheet, opts ...callsheet.Option) (callsheet.Scheduler, *destmemory.Destination) {
 	t.Helper()
 	d := destmemory.New()
-	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", d), callsheet.WithTransport(l))
+	sched, err := callsheet.New(memory.New(), append(opts, callsheet.WithDestination("d", d), callsheet.WithTransport(l))...)
 	require.NoError(t, err)
 	require.NoError(t, sched.Define(t.Context(), sheet))
 	start(t, sched)
