@@ -437,3 +437,28 @@ func TestDryRun_AConditionOfTheRequestsOwn(t *testing.T) {
 	assert.Nil(t, report.Failure)
 	assert.Equal(t, 304, report.Answer.Status)
 }
+
+func TestDryRun_AnAnswersURLShowsNoSecret(t *testing.T) {
+	sched, _, _ := dryScheduler(t, text(""))
+	for given, want := range map[string]string{
+		"https://jane:topsecret@api.example.com/a?key=1": "https://api.example.com/a?…",
+		"https://topsecret@api.example.com":              "https://api.example.com",
+		"https://jane:top@secret@api.example.com:8443/@": "https://api.example.com:8443/@",
+		"https://jane:top#secret@api.example.com":        "", // is no URL
+		"//jane:topsecret@api.example.com/a":             "//api.example.com/a",
+		"https://api.example.com/@jane":                  "https://api.example.com/@jane",
+		"https://api.example.com/a?mail=jane@there":      "https://api.example.com/a?…",
+		"/a@b": "/a@b",
+	} {
+		report := dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s", Answer: &callsheet.Answer{URL: given, Body: []byte(marketsAnswer)},
+			Extract: &callsheet.Extract{Records: "$.data[*]", Fields: []callsheet.Field{{Name: "url", From: extract.URL}}}})
+		require.Nil(t, report.Failure, given)
+		assert.Equal(t, want, report.Answer.URL)
+		url, _ := report.Records[0].Get("url")
+		if want != "" {
+			assert.Equal(t, want, url, "of a record")
+		} else {
+			assert.Nil(t, url, "of a record")
+		}
+	}
+}
