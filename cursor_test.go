@@ -108,6 +108,27 @@ func TestCursor_DoesNotPassOverWhatCameBetweenTwoCalls(t *testing.T) {
 	})
 }
 
+func TestCursor_PassesRecordsThatAreSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		api := roundTrips(func(r *http.Request) *http.Response {
+			asked = append(asked, r.URL.Query().Get("since"))
+			return response(r, 200, `{"items":[{"id":1,"price":"1.5"},{"id":2,"price":"n/a"}]}`, nil)
+		})
+		sheet := librarySheet(nil, sinceID())
+		sheet.Extracts[0].BadRecords = extract.SkipRecords
+		sheet.Extracts[0].Fields = append(sheet.Extracts[0].Fields, callsheet.Field{Name: "price", Path: "$.price", Type: extract.Decimal})
+		sched, d := newReader(t, api, sheet)
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		assert.EqualValues(t, 1, e.Rejected)
+		assert.Equal(t, []int{1}, ids(d))
+		assert.Equal(t, "2", schedule(t, sched, "s").Cursor.Value, "the record that was set aside is counted and gone")
+		reads(t, sched)
+		assert.Equal(t, []string{"", "2"}, asked)
+	})
+}
+
 func TestCursor_IsSetAndReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLibrary(5, 100)
