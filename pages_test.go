@@ -261,6 +261,41 @@ func TestPages_AnExecutionGoesOnAtThePageWhereItStopped(t *testing.T) {
 	})
 }
 
+func TestPages_WhatEachIsAskedWith(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pages callsheet.Pagination
+		want  []string // the queries; the second page is asked for twice
+	}{
+		"a link is followed as it is":   {callsheet.Pagination{By: callsheet.PageByLink}, []string{"lang=de&since=7", "after=item-9", "after=item-9"}},
+		"and so is a URL":               {callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, []string{"lang=de&since=7", "after=item-9", "after=item-9"}},
+		"a token comes to the request":  {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token", Param: "after"}, []string{"lang=de&since=7", "after=item-9&lang=de&since=7", "after=item-9&lang=de&since=7"}},
+		"a number comes to the request": {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", More: "$.more"}, []string{"lang=de&number=1&since=7", "lang=de&number=2&since=7", "lang=de&number=2&since=7"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLibrary(10, 2)
+				var queries, keys []string
+				l.before = func(r *http.Request) *http.Response {
+					queries, keys = append(queries, r.URL.RawQuery), append(keys, r.Header.Get("Idempotency-Key"))
+					if len(queries) == 2 {
+						return response(r, 503, "", nil)
+					}
+					return nil
+				}
+				sheet := librarySheet(&tt.pages, sinceID())
+				sheet.Requests[0].Method, sheet.Requests[0].Query = "POST", map[string]string{"lang": "de"}
+				sheet.Requests[0].Cursor.Initial = "7"
+				sched, d := newReader(t, l, sheet)
+				e := reads(t, sched)
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Equal(t, []int{8, 9, 10}, ids(d))
+				assert.Equal(t, tt.want, queries)
+				assert.Equal(t, []string{e.ID + "-1", e.ID + "-2", e.ID + "-2"}, keys, "each page was expected to have a key of its own, the same for each attempt")
+			})
+		})
+	}
+}
+
 func TestPages_ADeadLetterGoesOnWhereItStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLibrary(6, 2)
