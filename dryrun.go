@@ -149,7 +149,7 @@ func (s *scheduler) dryCall(ctx context.Context, r DryRunRequest) (Call, error) 
 	if call.Delivery != nil {
 		f.add(s.prepareDelivery(call.Delivery))
 	}
-	for _, err := range s.languages.cursorFaults(call.Request, call.Extract) {
+	for _, err := range s.languages.answerFaults(call.Request, call.Extract) {
 		f.add(err)
 	}
 	if r.MaxRecords < 0 || r.MaxRecords > MaxDryRunRecords {

@@ -66,7 +66,12 @@ func (e *Extract) selectsJSON() bool {
 func (e *Extract) countsItems(body []byte) bool {
 	records := ""
 	if e != nil {
-		if e.Format != "" && e.Format != extract.FormatJSON {
+		switch e.Format {
+		case "", extract.FormatJSON:
+		case extract.FormatXML:
+			// Without a path the record is the answer's root.
+			return e.Records != "" && !strings.Contains(e.Records, "[") && (e.Language == "" || e.Language == extract.XPath)
+		default:
 			return e.Records == ""
 		}
 		if e.Language != "" && e.Language != extract.JSONPath {

@@ -535,6 +535,102 @@ func TestPages_RefusedWhenDefined(t *testing.T) {
 	}
 }
 
+// Only where a Request and an Extract meet does it show that pages cannot be told from the answer.
+func TestPages_WhatTheExtractsAnswerCannotTellIsRefused(t *testing.T) {
+	fields := []callsheet.Field{{Name: "id", Path: "id"}}
+	xml := callsheet.Extract{Format: extract.FormatXML, Records: "//item", Fields: fields}
+	lines := callsheet.Extract{Format: extract.FormatNDJSON}
+	number := callsheet.Pagination{By: callsheet.PageByNumber, Param: "page"}
+	with := func(p callsheet.Pagination, edit func(*callsheet.Pagination)) callsheet.Pagination {
+		edit(&p)
+		return p
+	}
+	type fault struct{ field, value, rule string }
+	for name, tt := range map[string]struct {
+		pages   *callsheet.Pagination
+		cursor  *callsheet.Cursor
+		extract callsheet.Extract
+		want    fault // the zero value: it is taken
+	}{
+		"XML by number": {&number, nil, xml, fault{}},
+		"XML by link":   {&callsheet.Pagination{By: callsheet.PageByLink}, nil, xml, fault{}},
+		"XML by URL": {&callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, nil, xml,
+			fault{"pages.path", "$.next", `is a JSONPath, but the answer is xml by extract "x": its pages can be by link, number or offset`}},
+		"CSV by token": {&callsheet.Pagination{By: callsheet.PageByToken, Path: "$.next", Param: "at"}, nil, callsheet.Extract{Format: extract.FormatCSV},
+			fault{"pages.path", "$.next", `is a JSONPath, but the answer is csv by extract "x": its pages can be by link, number or offset`}},
+		"XML with more": {new(with(number, func(p *callsheet.Pagination) { p.More = "$.more" })), nil, xml,
+			fault{"pages.more", "$.more", `must be empty: it is a JSONPath, but the answer is xml by extract "x"`}},
+		"XML with items": {new(with(number, func(p *callsheet.Pagination) { p.Items = "$.item" })), nil, xml,
+			fault{"pages.items", "$.item", `must be empty: it is a JSONPath, but the answer is xml by extract "x", of which the records are counted`}},
+		"XML with a predicate": {&number, nil, callsheet.Extract{Format: extract.FormatXML, Records: "//item[@new]", Fields: fields},
+			fault{"pages.by", "number", `must be link, unless each record of extract "x" is an item: its records must be a path without predicates, such as //item`}},
+		"XML without records": {&number, nil, callsheet.Extract{Format: extract.FormatXML, Fields: fields},
+			fault{"pages.by", "number", `must be link, unless each record of extract "x" is an item: its records must be a path without predicates, such as //item`}},
+		"lines": {&number, nil, lines, fault{}},
+		"lines that are unfolded": {&number, nil, callsheet.Extract{Format: extract.FormatNDJSON, Records: "$.a"},
+			fault{"pages.by", "number", `must be link, unless each record of extract "x" is an item: its records must be empty`}},
+		"JSON":              {&number, nil, callsheet.Extract{Records: "$.items"}, fault{}},
+		"JSON of any shape": {&number, nil, callsheet.Extract{}, fault{}},
+		"JSON that is filtered": {&number, nil, callsheet.Extract{Records: "$.items[?@.a]"},
+			fault{"pages.items", "", `must say what is counted, such as $.items[*]: a record of extract "x" is not an item of the page each`}},
+		"jq": {&number, nil, callsheet.Extract{Language: extract.JQ, Records: ".items[]"},
+			fault{"pages.items", "", `must say what is counted, such as $.items[*]: a record of extract "x" is not an item of the page each`}},
+		"jq with items":      {new(with(number, func(p *callsheet.Pagination) { p.Items = "$.items[*]" })), nil, callsheet.Extract{Language: extract.JQ, Records: ".items[]"}, fault{}},
+		"jq with more":       {new(with(number, func(p *callsheet.Pagination) { p.More = "$.more" })), nil, callsheet.Extract{Language: extract.JQ, Records: ".items[]"}, fault{}},
+		"a token of JSON":    {nil, &callsheet.Cursor{Path: "$.sync", Type: callsheet.CursorToken, Param: "at"}, callsheet.Extract{}, fault{}},
+		"a token of no JSON": {nil, &callsheet.Cursor{Path: "$.sync", Type: callsheet.CursorToken, Param: "at"}, lines, fault{"cursor.path", "$.sync", `is a JSONPath, but the answer is ndjson by extract "x": its cursor must be in the records, of another type than token`}},
+		"a language of the host's own": {&callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, nil,
+			callsheet.Extract{Language: "pairs", Format: "pairs", Fields: fields}, fault{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sched, err := callsheet.New(memory.New(), callsheet.WithExtractor("pairs", newPairs))
+			require.NoError(t, err)
+			tt.extract.ID = "x"
+			request := callsheet.Request{ID: "r", Source: "api", Path: "/", Pages: tt.pages, Cursor: tt.cursor}
+			want := []*callsheet.ValidationError{{Ref: callsheet.Ref{Kind: callsheet.KindRequest, ID: "r"}, Field: tt.want.field, Value: tt.want.value, Rule: tt.want.rule}}
+			if tt.want == (fault{}) {
+				want = nil
+			}
+			err = sched.Define(t.Context(), callsheet.Sheet{
+				Sources: []callsheet.Source{{ID: "api", BaseURL: "http://api.example"}}, Requests: []callsheet.Request{request},
+				Extracts: []callsheet.Extract{tt.extract}, Schedules: []callsheet.Schedule{{ID: "s", Request: "r", Extract: "x"}},
+			})
+			assert.Equal(t, want, callsheet.ValidationErrors(err), "%v", err)
+			_, err = sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &callsheet.Source{BaseURL: "http://api.example"}, Request: &request, Extract: &tt.extract, AnswerBody: " "})
+			assert.Equal(t, want, callsheet.ValidationErrors(err), "of a dry run: %v", err)
+		})
+	}
+}
+
+func TestPages_OfXML(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pages callsheet.Pagination
+		at    []string
+	}{
+		"by number":            {callsheet.Pagination{By: callsheet.PageByNumber}, []string{"1", "2", "3"}},
+		"by number, with size": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 2}, []string{"1", "2"}},
+		"by offset":            {callsheet.Pagination{By: callsheet.PageByOffset}, []string{"0", "2", "3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.pages.Param = "at"
+				bodies := []string{`<list><item id="1"/><item id="2"/></list>`, `<list><item id="3"/></list>`, `<list/>`}
+				answers := map[string]string{}
+				for i, at := range tt.at {
+					answers[at] = bodies[i]
+				}
+				sheet := librarySheet(&tt.pages, nil)
+				sheet.Extracts[0] = callsheet.Extract{ID: "items", Format: extract.FormatXML, Records: "//item", Fields: []callsheet.Field{{Name: "id", Path: "@id"}}}
+				sched, d := newReader(t, inTurn(answers), sheet)
+				e := reads(t, sched)
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Equal(t, upTo(3), ids(d))
+				assert.Equal(t, len(tt.at), e.Pages)
+			})
+		})
+	}
+}
+
 func TestPages_GitHubReplayed(t *testing.T) {
 	text, err := os.ReadFile("testdata/github_issues_pages.json")
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package callsheet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -56,7 +57,7 @@ type Pagination struct {
 	// use .Page.
 	Param string `json:"param,omitempty"`
 	// Items is what is counted with PageByNumber and PageByOffset: the JSONPath of the items of a page, such as $.orders[*]. It can be
-	// left empty where each item is a record of the Extract.
+	// left empty where each item is a record of the Extract, as it has to be where the answer is not JSON: see docs/pages.md.
 	Items string `json:"items,omitempty"`
 	// Size is how many items the API puts on a page: one with fewer is the last. With SizeParam, the parameter of the query that
 	// asks for as many, it is not: an API may give fewer than it is asked for.
@@ -422,5 +423,56 @@ func (p Pagination) check(f *faults, templated bool) {
 	}
 	if p.MaxPages < 0 {
 		field("max_pages", p.MaxPages, "must not be negative")
+	}
+}
+
+// wholeFaults returns what r's pages, or the token of its cursor, are looked for by that can be in no answer that x is for. What
+// an answer in a language of the host's own is written in nobody knows here.
+func (l extractLanguages) wholeFaults(r Request, x *Extract) []error {
+	if x == nil || l.validate(x.Mapping()) != nil {
+		return nil
+	}
+	f := faults{ref: r.Meta().Ref()}
+	if format := cmp.Or(x.Format, extract.FormatJSON); format != extract.FormatJSON && l[x.Language] == nil {
+		answer := fmt.Sprintf("a JSONPath, but the answer is %s by extract %q", format, x.ID)
+		if c := r.Cursor; c != nil && c.kind() == CursorToken && c.Path != "" {
+			f.field("cursor.path", c.Path, "is %s: its cursor must be in the records, of another type than token", answer)
+		}
+		if r.Pages != nil {
+			r.Pages.checkWithoutJSON(&f, answer)
+		}
+	}
+	if r.Pages != nil {
+		r.Pages.checkCount(&f, x)
+	}
+	return f.all
+}
+
+// checkWithoutJSON adds what of p has to be found in a JSON text.
+func (p Pagination) checkWithoutJSON(f *faults, answer string) {
+	if p.Path != "" && (p.By == PageByURL || p.By == PageByToken) {
+		f.field("pages.path", p.Path, "is %s: its pages can be by link, number or offset", answer)
+	}
+	if p.More != "" {
+		f.field("pages.more", p.More, "must be empty: it is %s", answer)
+	}
+	if p.Items != "" && p.counted() {
+		f.field("pages.items", p.Items, "must be empty: it is %s, of which the records are counted", answer)
+	}
+}
+
+// checkCount adds that what p counts is not known for any answer that x is for.
+func (p Pagination) checkCount(f *faults, x *Extract) {
+	if !p.counted() || p.Items != "" || p.More != "" && p.By == PageByNumber || x.countsItems([]byte("[")) {
+		return
+	}
+	const unless = "must be link, unless each record of extract %q is an item: its records must be "
+	switch x.Format {
+	case "", extract.FormatJSON:
+		f.field("pages.items", "", "must say what is counted, such as $.items[*]: a record of extract %q is not an item of the page each", x.ID)
+	case extract.FormatXML:
+		f.field("pages.by", p.By, unless+"a path without predicates, such as //item", x.ID)
+	default:
+		f.field("pages.by", p.By, unless+"empty", x.ID)
 	}
 }
