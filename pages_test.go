@@ -511,6 +511,46 @@ func TestPages_AnOffsetIsKnownBesideMore(t *testing.T) {
 	}
 }
 
+func TestPages_MoreThanThereCanBe(t *testing.T) {
+	for name, tt := range map[string]struct {
+		max  int
+		want int // pages, after 9,998
+	}{
+		"nobody said how many":  {0, 2},
+		"so many that are more": {callsheet.DefaultMaxPages + 5, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var run callsheet.Pipeline
+			d := destmemory.New()
+			_, err := callsheet.New(memory.New(), callsheet.WithTransport(newLibrary(20_000, 1)), callsheet.WithDestination("d", d),
+				callsheet.WithPipeline(func(p callsheet.Pipeline) callsheet.Pipeline { run = p; return p }))
+			require.NoError(t, err)
+			sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", MaxPages: tt.max}, nil)
+			progress := &callsheet.Progress{Pages: callsheet.DefaultMaxPages - 2, Next: callsheet.PageState{Number: callsheet.DefaultMaxPages - 1}}
+			result, err := run.Run(t.Context(), callsheet.Call{Execution: callsheet.Execution{ID: "e", Result: callsheet.Result{Progress: progress}}, Schedule: sheet.Schedules[0], Source: sheet.Sources[0],
+				Request: sheet.Requests[0], Extract: &sheet.Extracts[0], Delivery: &sheet.Deliveries[0]})
+			if tt.max == 0 {
+				assert.ErrorContains(t, err, "there are more than 10000 pages")
+				assert.Equal(t, callsheet.ClassBadResponse, callsheet.Classify(err))
+				assert.Len(t, d.Batches("items"), tt.want-1, "the last is not delivered")
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, result.Pages)
+		})
+	}
+}
+
+func TestPages_NoBoundBesideACursor(t *testing.T) {
+	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", destmemory.New()))
+	require.NoError(t, err)
+	sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByLink, MaxPages: 3}, sinceID())
+	err = sched.Define(t.Context(), sheet)
+	assert.Equal(t, []string{"pages.max_pages"}, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+	sheet.Requests[0].Cursor = nil
+	assert.NoError(t, sched.Define(t.Context(), sheet))
+}
+
 func TestPages_RefusedWhenDefined(t *testing.T) {
 	start := -1
 	for name, tt := range map[string]struct {
