@@ -410,6 +410,10 @@ func TestPages_APageIsKnownAgainByItsRecords(t *testing.T) {
 			func(page int) string { return fmt.Sprintf(`{"items":[{"id":1,"at":%d}]}`, page) }, false},
 		"another order": {number, callsheet.Extract{Records: "$.items[*]", Fields: id},
 			func(page int) string { return `{"items":[{"id":1}` + strings.Repeat(`,{"id":1}`, page) + `]}` }, false},
+		"records that are too much together": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.took", Param: "at"}, callsheet.Extract{Records: "$.items..*", Fields: id},
+			func(page int) string {
+				return fmt.Sprintf(`{"took":%d,"items":%s%s}`, page, strings.Repeat("[", 3000), strings.Repeat("]", 3000))
+			}, false},
 		"lines, whose bytes count": {number, callsheet.Extract{Format: extract.FormatNDJSON, Fields: id},
 			func(page int) string { return fmt.Sprintf("%*s\n", 10+page, `{"id":1}`) }, false},
 	} {

@@ -463,7 +463,8 @@ func (p Pagination) checkWithoutJSON(f *faults, answer string) {
 
 // checkCount adds that what p counts is not known for any answer that x is for.
 func (p Pagination) checkCount(f *faults, x *Extract) {
-	if !p.counted() || p.Items != "" || p.More != "" && p.By == PageByNumber || x.countsItems([]byte("[")) {
+	needed := p.counted() && p.Items == "" && (p.More == "" || p.By == PageByOffset)
+	if aList := []byte("["); !needed || x.countsItems(aList) {
 		return
 	}
 	const unless = "must be link, unless each record of extract %q is an item: its records must be "
