@@ -2,15 +2,12 @@ package callsheet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/callsheet-go/callsheet/extract"
@@ -69,7 +66,7 @@ func newAttempt(p *pipeline, call Call) *attempt {
 	switch {
 	case a.kept == nil && a.doubtful == nil && a.progress.batches() == 0:
 		a.begin()
-	case a.progress.batches() > 0 && a.progress.Of != a.of:
+	case a.progress.Of != "" && a.progress.Of != a.of:
 		// To begin anew would not do: a Destination knows the pages that it has by their place.
 		a.broken = &ClassifiedError{ClassPermanent, fmt.Errorf("the request, or the format of its answers, was edited after %d pages or parts of them; execute the schedule for what it asks for now", a.progress.batches())}
 	}
@@ -119,12 +116,11 @@ func (c Call) askedOf() string {
 	}
 	asked.Headers = maps.Clone(r.Headers)
 	maps.DeleteFunc(asked.Headers, func(_, text string) bool { return !fetch.IsTemplate(text) }) // the others may be secrets that are changed
-	text, _ := json.Marshal(asked)                                                               // of texts and numbers, which cannot fail
+	parts := []string{"pages", c.Source.BaseURL, asText(asked)}
 	if x := c.Extract; x != nil && x.Mapping().Splits() {
-		table, _ := json.Marshal(x.CSV)
-		return hashOf("pages", c.Source.BaseURL, string(text), string(x.Format), string(table))
+		parts = append(parts, string(x.Format), asText(x.CSV))
 	}
-	return hashOf("pages", c.Source.BaseURL, string(text))
+	return hashOf(parts...)
 }
 
 // pages is how the answer comes in pages; nil: it does not.
@@ -301,20 +297,6 @@ func (a *attempt) request() (fetch.Request, error) {
 	return h, nil
 }
 
-// followed returns h for the URL of the next page, which has a query of its own.
-func (a *attempt) followed(h fetch.Request) (fetch.Request, error) {
-	source, err := url.Parse(a.call.Source.BaseURL)
-	if err != nil {
-		return h, err
-	}
-	link, err := nextURL(source, source, a.progress.Next.URL)
-	if err != nil {
-		return h, badResponse("follow the link to the next page", err)
-	}
-	h.BaseURL, h.Path, h.Query = link, "", nil
-	return h, nil
-}
-
 // ask makes the call, on condition where the request has it so, and notes whether the answer is as it was.
 func (a *attempt) ask(ctx context.Context, h fetch.Request) (*fetch.Response, error) {
 	if !a.call.Request.conditional() {
@@ -432,76 +414,8 @@ func (a *attempt) advance(ctx context.Context, answer *Answer, extracted extract
 		after.Next = PageState{}
 		return after, false, nil
 	}
-	more, err = a.turn(ctx, answer, &after, int(items))
+	more, err = a.turn(ctx, answer, extracted, &after, int(items))
 	return after, more, err
-}
-
-// turn sets what the page after answer's is asked for by, and reports whether there is one.
-func (a *attempt) turn(ctx context.Context, answer *Answer, after *Progress, records int) (bool, error) {
-	p := a.pages()
-	base, err := url.Parse(answer.URL)
-	if err != nil {
-		return false, badResponse("find the next page", err)
-	}
-	source, err := url.Parse(a.call.Source.BaseURL)
-	if err != nil {
-		return false, err
-	}
-	next, more, err := p.next(ctx, fetchedPage{
-		state: a.progress.Next, number: after.Pages, header: answer.Header, body: answer.Body, base: base, source: source,
-		records: records, counts: a.call.Extract.countsItems(answer.Body),
-	})
-	if err == nil && more {
-		err = p.tooMany(after.Pages)
-	}
-	if err != nil {
-		return false, badResponse("turn the page", err)
-	}
-	next.URL = a.withoutKey(next.URL)
-	after.Next = next
-	// Two answers without records may well be the same, and a page that is counted is asked for once.
-	again := records > 0 && after.seen(pageHash(answer))
-	if more && next.URL+next.Token != "" {
-		again = after.seen(hashOf("next", next.URL, next.Token)) || again
-	}
-	if again {
-		return false, badResponse("turn the page", fmt.Errorf("page %d, or its link to the next, came before", after.Pages))
-	}
-	return more, nil
-}
-
-// pageHash is the hash of the page that answer is, or is the last part of.
-func pageHash(answer *Answer) string {
-	if part := answer.part(); part != nil {
-		return part.Page
-	}
-	return hashOf("page", string(answer.Body))
-}
-
-// withoutKey returns a link without the key of the Source, which APIs repeat and which is sent anyway. What else the link has stays
-// as it is, to the byte: it may be signed. The key of an Auth that goes in a header reads "redacted" by now.
-func (a *attempt) withoutKey(link string) string {
-	auth := a.call.Source.Auth
-	if auth.none() {
-		return link
-	}
-	before, query, found := strings.Cut(link, "?")
-	if !found {
-		return link
-	}
-	var kept []string
-	for pair := range strings.SplitSeq(query, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		plain, err := url.QueryUnescape(name)
-		isKey := err == nil && plain == auth.Name && auth.Type == AuthQuery && !auth.givenBy(a.call.Request)
-		if !isKey && value != redacted {
-			kept = append(kept, pair)
-		}
-	}
-	if len(kept) == 0 {
-		return before
-	}
-	return before + "?" + strings.Join(kept, "&")
 }
 
 func badResponse(doing string, err error) error {

@@ -1,6 +1,7 @@
 package callsheet
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -29,8 +30,8 @@ func (r Request) conditional() bool {
 	return r.Unchanged != UnchangedDeliver && r.Pages == nil && (r.Method == "" || r.Method == http.MethodGet)
 }
 
-// validatorsKey is the hash of all that must be the same for an answer to be the same: what is asked, and what
-// is made of it.
+// validatorsKey is the hash of all that must be the same for an answer to be the same: what is asked and by whom, and what is made
+// of it. Of secrets it has the names, so that they can be rotated.
 func validatorsKey(call Call, h fetch.Request) string {
 	texts := []string{call.Source.ID, h.Method, h.BaseURL, h.Path, h.Body}
 	for _, fields := range []map[string]string{h.Query, h.Headers, h.Form} {
@@ -42,6 +43,12 @@ func validatorsKey(call Call, h fetch.Request) string {
 	for _, part := range h.Multipart {
 		texts = append(texts, part.Name, part.Filename, part.ContentType, part.Value)
 	}
+	if auth := call.Source.Auth; !auth.none() {
+		texts = append(texts, "auth", asText(auth))
+	}
+	if tls := call.Source.TLS; tls.Certificate != "" {
+		texts = append(texts, "certificate", tls.Certificate)
+	}
 	if call.Extract != nil {
 		texts = append(texts, "extract", call.Extract.ID, strconv.FormatInt(call.Extract.Version, 10))
 	}
@@ -49,6 +56,12 @@ func validatorsKey(call Call, h fetch.Request) string {
 		texts = append(texts, "delivery", call.Delivery.ID, strconv.FormatInt(call.Delivery.Version, 10))
 	}
 	return hashOf(texts...)
+}
+
+// asText writes what is made of texts and numbers as JSON, which cannot fail.
+func asText(v any) string {
+	text, _ := json.Marshal(v)
+	return string(text)
 }
 
 // onCondition returns h with the question whether the answer is still that of v.

@@ -251,9 +251,9 @@ func (c Cursor) check(f *faults, templated bool) {
 	}
 }
 
-// cursorFaults tells where the cursors of a sheet's schedules cannot be read in what their Extracts give. Requests and Extracts
-// that are not in the sheet are those kept; what cannot be found or is not valid somebody else reports.
-func (s *scheduler) cursorFaults(ctx context.Context, sheet Sheet) []error {
+// answerFaults tells where the cursors and pages of a sheet's schedules cannot be read in the answers that their Extracts are for.
+// Requests and Extracts that are not in the sheet are those kept; what cannot be found or is not valid somebody else reports.
+func (s *scheduler) answerFaults(ctx context.Context, sheet Sheet) []error {
 	var faults []error
 	type join struct{ request, extract string }
 	asked := map[join]bool{}
@@ -264,7 +264,7 @@ func (s *scheduler) cursorFaults(ctx context.Context, sheet Sheet) []error {
 		}
 		asked[j] = true
 		r, ok := find(ctx, sheet.Requests, s.store.Requests(), sch.Request)
-		if !ok || r.Cursor == nil {
+		if !ok || r.Cursor == nil && r.Pages == nil {
 			continue
 		}
 		var x *Extract
@@ -275,9 +275,14 @@ func (s *scheduler) cursorFaults(ctx context.Context, sheet Sheet) []error {
 			}
 			x = &found
 		}
-		faults = append(faults, s.languages.cursorFaults(r, x)...)
+		faults = append(faults, s.languages.answerFaults(r, x)...)
 	}
 	return faults
+}
+
+// answerFaults returns what r looks for, besides records, that cannot be found in answers that x is for.
+func (l extractLanguages) answerFaults(r Request, x *Extract) []error {
+	return append(l.cursorFaults(r, x), l.wholeFaults(r, x)...)
 }
 
 // cursorFaults returns why the cursor of r cannot be read in answers that x is for.
@@ -375,7 +380,7 @@ func (c Cursor) furthest(ctx context.Context, x extract.Extractor, answer extrac
 		if err != nil {
 			return "", err
 		}
-		token, err := selectOne(ctx, doc, c.Path)
+		token, _, err := selectOne(ctx, doc, c.Path)
 		if err == nil {
 			err = take(token)
 		}

@@ -108,6 +108,27 @@ func TestCursor_DoesNotPassOverWhatCameBetweenTwoCalls(t *testing.T) {
 	})
 }
 
+func TestCursor_PassesRecordsThatAreSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		api := roundTrips(func(r *http.Request) *http.Response {
+			asked = append(asked, r.URL.Query().Get("since"))
+			return response(r, 200, `{"items":[{"id":1,"price":"1.5"},{"id":2,"price":"n/a"}]}`, nil)
+		})
+		sheet := librarySheet(nil, sinceID())
+		sheet.Extracts[0].BadRecords = extract.SkipRecords
+		sheet.Extracts[0].Fields = append(sheet.Extracts[0].Fields, callsheet.Field{Name: "price", Path: "$.price", Type: extract.Decimal})
+		sched, d := newReader(t, api, sheet)
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		assert.EqualValues(t, 1, e.Rejected)
+		assert.Equal(t, []int{1}, ids(d))
+		assert.Equal(t, "2", schedule(t, sched, "s").Cursor.Value, "the record that was set aside is counted and gone")
+		reads(t, sched)
+		assert.Equal(t, []string{"", "2"}, asked)
+	})
+}
+
 func TestCursor_IsSetAndReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLibrary(5, 100)
@@ -375,50 +396,87 @@ func TestUnchanged_IsNotDeliveredAgain(t *testing.T) {
 	}
 }
 
+// edited returns what edits a definition.
+func edited[T callsheet.Definition](all func(callsheet.Scheduler) callsheet.Collection[T], id string, edit func(*T)) func(*testing.T, callsheet.Scheduler) {
+	return func(t *testing.T, sched callsheet.Scheduler) {
+		t.Helper()
+		item, err := all(sched).Get(t.Context(), id)
+		require.NoError(t, err)
+		edit(&item)
+		_, err = all(sched).Update(t.Context(), item)
+		require.NoError(t, err)
+	}
+}
+
 func TestUnchanged_EverythingIsAskedForAgainWhen(t *testing.T) {
-	edit := map[string]func(t *testing.T, sched callsheet.Scheduler){
-		"the extract was edited": func(t *testing.T, sched callsheet.Scheduler) {
-			x, err := sched.Extracts().Get(t.Context(), "items")
-			require.NoError(t, err)
-			x.Fields[0].Name = "number"
-			_, err = sched.Extracts().Update(t.Context(), x)
-			require.NoError(t, err)
-		},
-		"the delivery was edited": func(t *testing.T, sched callsheet.Scheduler) {
-			x, err := sched.Deliveries().Get(t.Context(), "out")
-			require.NoError(t, err)
-			x.Name = "renamed"
-			_, err = sched.Deliveries().Update(t.Context(), x)
-			require.NoError(t, err)
-		},
-		"the request asks for something else": func(t *testing.T, sched callsheet.Scheduler) {
-			x, err := sched.Requests().Get(t.Context(), "list")
-			require.NoError(t, err)
-			x.Query = map[string]string{"other": "1"}
-			_, err = sched.Requests().Update(t.Context(), x)
-			require.NoError(t, err)
-		},
+	source := func(edit func(*callsheet.Source)) func(*testing.T, callsheet.Scheduler) {
+		return edited(callsheet.Scheduler.Sources, "api", edit)
+	}
+	request := func(edit func(*callsheet.Request)) func(*testing.T, callsheet.Scheduler) {
+		return edited(callsheet.Scheduler.Requests, "list", edit)
+	}
+	for name, change := range map[string]func(*testing.T, callsheet.Scheduler){
+		"the extract was edited":              edited(callsheet.Scheduler.Extracts, "items", func(x *callsheet.Extract) { x.Fields[0].Name = "number" }),
+		"the delivery was edited":             edited(callsheet.Scheduler.Deliveries, "out", func(d *callsheet.Delivery) { d.Name = "renamed" }),
+		"the request asks for something else": request(func(r *callsheet.Request) { r.Query = map[string]string{"other": "1"} }),
+		"the path was edited":                 request(func(r *callsheet.Request) { r.Path = "/others" }),
+		"a header was edited":                 request(func(r *callsheet.Request) { r.Headers = map[string]string{"Accept-Language": "de"} }),
+		"the body was edited":                 request(func(r *callsheet.Request) { r.Body = `{"state":"open"}` }),
+		"the form was edited":                 request(func(r *callsheet.Request) { r.Form = map[string]string{"state": "open"} }),
+		"a part was edited":                   request(func(r *callsheet.Request) { r.Multipart = []callsheet.Part{{Name: "state", Value: "open"}} }),
+		"it is another source":                request(func(r *callsheet.Request) { r.Source = "twin" }),
+		"the base URL was edited":             source(func(s *callsheet.Source) { s.BaseURL = "http://other.example" }),
+		"the secret has another name":         source(func(s *callsheet.Source) { s.Auth.Secret = "theirs" }),
+		"there is no secret any more":         source(func(s *callsheet.Source) { s.Auth = callsheet.Auth{} }),
 		"the cursor is reset": func(t *testing.T, sched callsheet.Scheduler) {
 			_, err := sched.ResetCursor(t.Context(), "s")
 			require.NoError(t, err)
 		},
-	}
-	for name, change := range edit {
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var conditions []string
-				var body atomic.Pointer[string]
-				text := `{"items":[{"id":1}]}`
-				body.Store(&text)
-				sched, d := newReader(t, validated(http.Header{"Etag": {`"1"`}}, &body, &conditions), librarySheet(nil, nil))
+				sched, d, _ := newValidatedReader(t, &conditions)
 				reads(t, sched)
 				change(t, sched)
-				assert.Empty(t, reads(t, sched).Reason)
+				e := reads(t, sched)
+				assert.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Empty(t, e.Reason)
 				assert.Equal(t, []string{"", ""}, conditions)
 				assert.Len(t, d.Batches("items"), 2)
 			})
 		})
 	}
+}
+
+func TestUnchanged_ASecretMayBeRotated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conditions []string
+		sched, _, secret := newValidatedReader(t, &conditions)
+		reads(t, sched)
+		secret.Store("another value")
+		assert.Equal(t, callsheet.ReasonUnchanged, reads(t, sched).Reason)
+		assert.Equal(t, []string{"", `"1"`}, conditions)
+	})
+}
+
+// newValidatedReader returns a Scheduler that reads, with a secret, from an API whose answer never changes, where it delivers
+// to, and the value of the secret.
+func newValidatedReader(t *testing.T, conditions *[]string) (callsheet.Scheduler, *destmemory.Destination, *atomic.Value) {
+	t.Helper()
+	var body atomic.Pointer[string]
+	text := `{"items":[{"id":1}]}`
+	body.Store(&text)
+	var secret atomic.Value
+	secret.Store("the first value")
+	sheet := librarySheet(nil, nil)
+	sheet.Sources[0].Auth = callsheet.Auth{Type: callsheet.AuthBearer, Secret: "ours"}
+	twin := sheet.Sources[0]
+	twin.ID = "twin"
+	sheet.Sources = append(sheet.Sources, twin)
+	sched, d := newReader(t, validated(http.Header{"Etag": {`"1"`}}, &body, conditions), sheet,
+		callsheet.WithSecrets(callsheet.SecretsFunc(func(context.Context, string) (string, error) { return secret.Load().(string), nil })))
+	return sched, d, &secret
 }
 
 func TestUnchanged_AFailedDeliveryIsNotTheLastAnswer(t *testing.T) {

@@ -276,7 +276,7 @@ func prepareAll[T Definition, P interface{ Entity[T] }](bad *faults, known map[R
 
 // joinFaults reports what a sheet's schedules join that does not fit together.
 func (s *scheduler) joinFaults(ctx context.Context, sheet Sheet) []error {
-	return append(s.targetFaults(ctx, sheet), s.cursorFaults(ctx, sheet)...)
+	return append(s.targetFaults(ctx, sheet), s.answerFaults(ctx, sheet)...)
 }
 
 func checkReferences[T Definition, P Entity[T]](ctx context.Context, s *scheduler, bad *faults, known map[Ref]bool, items []T) {

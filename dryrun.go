@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -88,7 +89,7 @@ type DryRunReport struct {
 // A DryRunAnswer is the head of an answer, and the beginning of its body.
 type DryRunAnswer struct {
 	Status int                 `json:"status"`
-	URL    string              `json:"url,omitempty"`    // after redirects, query values masked
+	URL    string              `json:"url,omitempty"`    // after redirects, without user info, query values masked
 	Header map[string][]string `json:"header,omitempty"` // "redacted" for cookies and the like
 	Bytes  int64               `json:"bytes"`            // of the whole decompressed body; 0 of an answer that is an error
 	Body   string              `json:"body,omitempty"`   // at most 2 KiB
@@ -151,7 +152,7 @@ func (s *scheduler) dryCall(ctx context.Context, r DryRunRequest) (Call, error) 
 	if call.Delivery != nil {
 		f.add(s.prepareDelivery(call.Delivery))
 	}
-	for _, err := range s.languages.cursorFaults(call.Request, call.Extract) {
+	for _, err := range s.languages.answerFaults(call.Request, call.Extract) {
 		f.add(err)
 	}
 	if r.MaxRecords < 0 || r.MaxRecords > MaxDryRunRecords {
@@ -266,19 +267,23 @@ func newDryRun(s *scheduler, gate *gate, call Call, maxRecords int) *dryRun {
 	if given != nil {
 		kept := *given
 		kept.Status = cmp.Or(kept.Status, http.StatusOK)
-		kept.URL = withoutQuery(cmp.Or(kept.URL, call.Source.BaseURL))
+		kept.URL = shownURL(cmp.Or(kept.URL, call.Source.BaseURL))
 		d.kept = &kept
 	}
 	return d
 }
 
-// withoutQuery returns a URL as it may be shown: the values of a query may be secrets.
-func withoutQuery(link string) string {
-	before, _, found := strings.Cut(link, "?")
-	if found {
-		return before + "?…"
+// shownURL returns a URL as it may be shown: user info, the values of a query and a fragment may be secrets.
+func shownURL(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "" // where a secret in it begins and ends nobody can tell
 	}
-	return link
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	if u.RawQuery != "" {
+		return shown.String() + "?…"
+	}
+	return shown.String()
 }
 
 func (d *dryRun) run(ctx context.Context) error {

@@ -536,3 +536,67 @@ func TestDryRun_AConditionOfTheRequestsOwn(t *testing.T) {
 	assert.Nil(t, report.Failure)
 	assert.Equal(t, 304, report.Answer.Status)
 }
+
+func TestDryRun_AnAnswersURLShowsNoSecret(t *testing.T) {
+	sched, _, _ := dryScheduler(t, text(""))
+	for given, want := range map[string]string{
+		"https://jane:topsecret@api.example.com/a?key=1": "https://api.example.com/a?…",
+		"https://topsecret@api.example.com":              "https://api.example.com",
+		"https://jane:top@secret@api.example.com:8443/@": "https://api.example.com:8443/@",
+		"https://jane:top#secret@api.example.com":        "", // is no URL
+		"//jane:topsecret@api.example.com/a":             "//api.example.com/a",
+		"https://api.example.com/@jane":                  "https://api.example.com/@jane",
+		"https://api.example.com/a?mail=jane@there":      "https://api.example.com/a?…",
+		"/a@b": "/a@b",
+	} {
+		report := dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s", Answer: &callsheet.Answer{URL: given, Body: []byte(marketsAnswer)},
+			Extract: &callsheet.Extract{Records: "$.data[*]", Fields: []callsheet.Field{{Name: "url", From: extract.URL}}}})
+		require.Nil(t, report.Failure, given)
+		assert.Equal(t, want, report.Answer.URL)
+		url, _ := report.Records[0].Get("url")
+		if want != "" {
+			assert.Equal(t, want, url, "of a record")
+		} else {
+			assert.Nil(t, url, "of a record")
+		}
+	}
+}
+
+func TestDryRun_AsksWithoutConditionsAndShowsTheBeginning(t *testing.T) {
+	var conditions []string
+	item := `{"id":"` + strings.Repeat("x", 10) + `"}`
+	answer := `{"data":[` + item + strings.Repeat(","+item, 1200) + `]}`
+	sched, _, sheet := dryScheduler(t, func(w http.ResponseWriter, r *http.Request) {
+		conditions = append(conditions, r.Header.Get("If-None-Match"))
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = fmt.Fprint(w, answer)
+	})
+	sheet.Requests[0].Method, sheet.Requests[0].Body = "", ""
+	sheet.Extracts[0].Fields = []callsheet.Field{{Name: "id", Path: "$.id"}}
+	require.NoError(t, sched.Define(t.Context(), sheet))
+	start(t, sched)
+	for range 2 {
+		e, err := sched.Execute(t.Context(), "s")
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return execution(t, sched, e.ID).State == callsheet.StateSucceeded }, 10*time.Second, 5*time.Millisecond)
+	}
+	require.Equal(t, []string{"", `"1"`}, conditions, "an execution asks on condition")
+
+	report := dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s", MaxRecords: 1000})
+	assert.Equal(t, []string{"", `"1"`, ""}, conditions)
+	require.Nil(t, report.Failure)
+	assert.Equal(t, 200, report.Answer.Status)
+	assert.Equal(t, answer[:2<<10], report.Answer.Body)
+	assert.True(t, report.Answer.Cut)
+	assert.EqualValues(t, len(answer), report.Answer.Bytes)
+	assert.EqualValues(t, 1201, report.RecordCount)
+	assert.Len(t, report.Records, 1000)
+	assert.Len(t, dryRun(t, sched, callsheet.DryRunRequest{Schedule: "s"}).Records, 20)
+	_, err := sched.DryRun(t.Context(), callsheet.DryRunRequest{Schedule: "s", MaxRecords: 1001})
+	assert.Len(t, callsheet.ValidationErrors(err), 1)
+	assert.Contains(t, faultsOf(err), "max_records")
+}

@@ -57,11 +57,21 @@ func (e *Extract) Meta() Meta {
 		Version: &e.Version, CreatedAt: &e.CreatedAt, UpdatedAt: &e.UpdatedAt}
 }
 
+// selectsJSON reports whether records are parts of a JSON text, found by one of the package's own languages.
+func (e *Extract) selectsJSON() bool {
+	return (e.Format == "" || e.Format == extract.FormatJSON) && slices.Contains([]extract.Language{"", extract.JSONPath, extract.JQ}, e.Language)
+}
+
 // countsItems reports whether each item of a list in an answer is a record: nothing is left out or unfolded on the way.
 func (e *Extract) countsItems(body []byte) bool {
 	records := ""
 	if e != nil {
-		if e.Format != "" && e.Format != extract.FormatJSON {
+		switch e.Format {
+		case "", extract.FormatJSON:
+		case extract.FormatXML:
+			// Without a path the record is the answer's root.
+			return e.Records != "" && !strings.Contains(e.Records, "[") && (e.Language == "" || e.Language == extract.XPath)
+		default:
 			return e.Records == ""
 		}
 		if e.Language != "" && e.Language != extract.JSONPath {

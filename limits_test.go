@@ -219,10 +219,20 @@ func TestLimits_SoManyCallsAtOnce(t *testing.T) {
 }
 
 func TestLimits_OneExecutionsRetryAfterHoldsUpTheOthers(t *testing.T) {
+	for name, after := range map[string]func() string{
+		"in seconds": func() string { return "60" },
+		"as a date":  func() string { return time.Now().Add(time.Minute).UTC().Format(http.TimeFormat) },
+	} {
+		t.Run(name, func(t *testing.T) { holdsUpTheOthers(t, after) })
+	}
+}
+
+// holdsUpTheOthers has an API say once to wait for a minute, by what after returns.
+func holdsUpTheOthers(t *testing.T, after func() string) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &gauge{answer: func(n int, r *http.Request) *http.Response {
 			if n == 1 {
-				return response(r, 429, "", http.Header{"Retry-After": {"60"}})
+				return response(r, 429, "", http.Header{"Retry-After": {after()}})
 			}
 			return response(r, 200, "[]", nil)
 		}}
@@ -317,6 +327,61 @@ func TestLimits_AQuotaThatEndsBetweenPagesMakesAPartialExecution(t *testing.T) {
 		for query, times := range l.asked {
 			require.Equal(t, 1, times, "page %q was asked for again", query)
 		}
+	})
+}
+
+func TestLimits_AQuotaThatAPageSaysHasEndedMakesAPartialExecution(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary(6, 2)
+		var called []time.Time
+		l.before = func(r *http.Request) *http.Response {
+			called = append(called, time.Now())
+			if r.URL.Query().Get("number") != "2" {
+				return nil
+			}
+			return response(r, 200, `{"items":[{"id":3},{"id":4}]}`, http.Header{"Ratelimit": {`"default";r=0;t=90`}})
+		}
+		sched, d := newReader(t, l, librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Size: 2}, nil))
+		e, err := sched.Execute(t.Context(), "s")
+		require.NoError(t, err)
+		time.Sleep(30 * time.Second)
+		e = execution(t, sched, e.ID)
+		require.Equal(t, callsheet.StatePending, e.State, e.Error)
+		require.Equal(t, callsheet.ReasonPartial, e.Reason)
+		require.Equal(t, upTo(4), ids(d))
+		require.WithinDuration(t, called[1].Add(90*time.Second), e.NotBefore, time.Second)
+		time.Sleep(90 * time.Second)
+		succeededUnspent(t, sched, []callsheet.Execution{e})
+		require.Equal(t, upTo(6), ids(d))
+		require.Len(t, called, 4, "no page was expected to be asked for again")
+		require.GreaterOrEqual(t, called[2].Sub(called[1]), 90*time.Second)
+	})
+}
+
+func TestCircuit_IsHalfOpenWhileItIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &gauge{takes: 5 * time.Second, answer: func(n int, r *http.Request) *http.Response {
+			if n == 1 {
+				return response(r, 500, "", nil)
+			}
+			return response(r, 200, "[]", nil)
+		}}
+		sheet := limitedSheet(1, callsheet.Source{ID: "a", Breaker: limit.Breaker{Failures: 1}})
+		sched := runLimited(t, api, sheet)
+		executesAll(t, sched, sheet)
+		var states []limit.CircuitState
+		for range 60 {
+			time.Sleep(time.Second)
+			report, err := sched.Monitor(t.Context())
+			require.NoError(t, err)
+			for _, c := range report.Circuits {
+				if !slices.Contains(states, c.State) {
+					states = append(states, c.State)
+				}
+			}
+		}
+		require.Equal(t, []limit.CircuitState{limit.CircuitOpen, limit.CircuitHalfOpen}, states)
+		require.Len(t, api.calls(), 2)
 	})
 }
 

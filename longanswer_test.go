@@ -298,12 +298,15 @@ func TestLongAnswer_Whole(t *testing.T) {
 				api := roundTrips(func(r *http.Request) *http.Response { return response(r, 200, body, nil) })
 				sheet := librarySheet(nil, nil)
 				sheet.Extracts[0] = callsheet.Extract{ID: "items", Format: extract.FormatNDJSON, Records: "$.items[*]", Fields: []callsheet.Field{{Name: "id", Path: "$.id"}}}
+				requests := slices.Clone(sheet.Requests)
 				change(&sheet)
+				requests, sheet.Requests = sheet.Requests, requests
 				d := destmemory.New()
 				own := func(extract.Mapping) (extract.Extractor, error) { return wholeOnly{t, body}, nil }
 				sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", d), callsheet.WithTransport(api), callsheet.WithWholeBytes(100), callsheet.WithExtractor("own", own))
 				require.NoError(t, err)
 				require.NoError(t, sched.Define(t.Context(), sheet))
+				require.NoError(t, sched.Define(t.Context(), callsheet.Sheet{Requests: requests}), "an edit of the Request alone is not checked against the Extract")
 				start(t, sched)
 				e := reads(t, sched)
 				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)

@@ -179,10 +179,10 @@ func upTo(n int) []int {
 }
 
 // newReader returns a Scheduler that reads from l, and runs, and where it delivers to.
-func newReader(t *testing.T, l http.RoundTripper, sheet callsheet.Sheet) (callsheet.Scheduler, *destmemory.Destination) {
+func newReader(t *testing.T, l http.RoundTripper, sheet callsheet.Sheet, opts ...callsheet.Option) (callsheet.Scheduler, *destmemory.Destination) {
 	t.Helper()
 	d := destmemory.New()
-	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", d), callsheet.WithTransport(l))
+	sched, err := callsheet.New(memory.New(), append(opts, callsheet.WithDestination("d", d), callsheet.WithTransport(l))...)
 	require.NoError(t, err)
 	require.NoError(t, sched.Define(t.Context(), sheet))
 	start(t, sched)
@@ -259,6 +259,41 @@ func TestPages_AnExecutionGoesOnAtThePageWhereItStopped(t *testing.T) {
 			assert.Equal(t, 1, times, "page %q was asked for again", query)
 		}
 	})
+}
+
+func TestPages_WhatEachIsAskedWith(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pages callsheet.Pagination
+		want  []string // the queries; the second page is asked for twice
+	}{
+		"a link is followed as it is":   {callsheet.Pagination{By: callsheet.PageByLink}, []string{"lang=de&since=7", "after=item-9", "after=item-9"}},
+		"and so is a URL":               {callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, []string{"lang=de&since=7", "after=item-9", "after=item-9"}},
+		"a token comes to the request":  {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token", Param: "after"}, []string{"lang=de&since=7", "after=item-9&lang=de&since=7", "after=item-9&lang=de&since=7"}},
+		"a number comes to the request": {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", More: "$.more"}, []string{"lang=de&number=1&since=7", "lang=de&number=2&since=7", "lang=de&number=2&since=7"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLibrary(10, 2)
+				var queries, keys []string
+				l.before = func(r *http.Request) *http.Response {
+					queries, keys = append(queries, r.URL.RawQuery), append(keys, r.Header.Get("Idempotency-Key"))
+					if len(queries) == 2 {
+						return response(r, 503, "", nil)
+					}
+					return nil
+				}
+				sheet := librarySheet(&tt.pages, sinceID())
+				sheet.Requests[0].Method, sheet.Requests[0].Query = "POST", map[string]string{"lang": "de"}
+				sheet.Requests[0].Cursor.Initial = "7"
+				sched, d := newReader(t, l, sheet)
+				e := reads(t, sched)
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Equal(t, []int{8, 9, 10}, ids(d))
+				assert.Equal(t, tt.want, queries)
+				assert.Equal(t, []string{e.ID + "-1", e.ID + "-2", e.ID + "-2"}, keys, "each page was expected to have a key of its own, the same for each attempt")
+			})
+		})
+	}
 }
 
 func TestPages_ADeadLetterGoesOnWhereItStopped(t *testing.T) {
@@ -339,6 +374,187 @@ func TestPages_NoMoreThanWanted(t *testing.T) {
 	})
 }
 
+// inTurn is an API that gives bodies by the parameter at.
+func inTurn(at map[string]string) *library {
+	l := newLibrary(0, 1)
+	l.before = func(r *http.Request) *http.Response {
+		body, ok := at[r.URL.Query().Get("at")]
+		if !ok {
+			return response(r, 404, "", nil)
+		}
+		return response(r, 200, body, nil)
+	}
+	return l
+}
+
+func TestPages_APageIsKnownAgainByItsRecords(t *testing.T) {
+	number := callsheet.Pagination{By: callsheet.PageByNumber, Param: "number"}
+	items := func(x callsheet.Extract) callsheet.Extract { x.ID = "items"; return x }
+	id := []callsheet.Field{{Name: "id", Path: "$.id"}}
+	same := func(page int) string { return fmt.Sprintf(`{"took":%d,"items":[{"id":1,"n":1.0},{"id":2}]}`, page) }
+	for name, tt := range map[string]struct {
+		pages   callsheet.Pagination
+		extract callsheet.Extract
+		body    func(page int) string // from 1
+		known   bool                  // whether the second page is known to be the first; else five are read
+	}{
+		"with fields":                  {number, callsheet.Extract{Records: "$.items[*]", Fields: id}, same, true},
+		"whole objects":                {number, callsheet.Extract{Records: "$.items"}, same, true},
+		"in jq":                        {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Items: "$.items[*]"}, callsheet.Extract{Language: extract.JQ, Records: ".items[]", Fields: []callsheet.Field{{Name: "id", Path: ".id"}}}, same, true},
+		"by offset":                    {callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset"}, callsheet.Extract{Records: "$.items[*]", Fields: id}, same, true},
+		"a page that tells its number": {number, callsheet.Extract{Records: "$.items[*]", Fields: append([]callsheet.Field{{Name: "page", From: extract.Page}}, id...)}, same, true},
+		"each page has another token":  {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.took", Param: "at"}, callsheet.Extract{Records: "$.items[*]", Fields: id}, same, true},
+		"records that are set aside": {number, callsheet.Extract{Records: "$.items[*]", BadRecords: extract.SkipRecords,
+			Fields: []callsheet.Field{{Name: "id", Path: "$.none", Required: true}}}, same, true},
+		"only the fields agree": {number, callsheet.Extract{Records: "$.items[*]", Fields: id},
+			func(page int) string { return fmt.Sprintf(`{"items":[{"id":1,"at":%d}]}`, page) }, false},
+		"another order": {number, callsheet.Extract{Records: "$.items[*]", Fields: id},
+			func(page int) string { return `{"items":[{"id":1}` + strings.Repeat(`,{"id":1}`, page) + `]}` }, false},
+		"records that are too much together": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.took", Param: "at"}, callsheet.Extract{Records: "$.items..*", Fields: id},
+			func(page int) string {
+				return fmt.Sprintf(`{"took":%d,"items":%s%s}`, page, strings.Repeat("[", 3000), strings.Repeat("]", 3000))
+			}, false},
+		"lines, whose bytes count": {number, callsheet.Extract{Format: extract.FormatNDJSON, Fields: id},
+			func(page int) string { return fmt.Sprintf("%*s\n", 10+page, `{"id":1}`) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLibrary(0, 1)
+				calls := 0
+				l.before = func(r *http.Request) *http.Response {
+					if calls++; calls > 5 {
+						return response(r, 404, "", nil)
+					}
+					return response(r, 200, tt.body(calls), nil)
+				}
+				sheet := librarySheet(&tt.pages, nil)
+				sheet.Extracts[0], sheet.Schedules[0].MaxRetries = items(tt.extract), callsheet.NoRetries
+				sched, d := newReader(t, l, sheet)
+				e := reads(t, sched)
+				if !tt.known {
+					assert.Equal(t, callsheet.ClassPermanent, e.Class, "%s", e.Error)
+					assert.Len(t, d.Batches("items"), 5)
+					return
+				}
+				assert.Equal(t, callsheet.ClassBadResponse, e.Class)
+				assert.Contains(t, e.Error, "page 2, or its link to the next, came before")
+				assert.Len(t, d.Batches("items"), 1)
+			})
+		})
+	}
+}
+
+func TestPages_WhereMoreIsGivenItDecides(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pages   callsheet.Pagination
+		answers map[string]string
+		want    []int
+		fault   string // empty: it succeeds
+	}{
+		"a page without items, by number": {callsheet.Pagination{By: callsheet.PageByNumber}, map[string]string{
+			"1": `{"items":[{"id":9}],"more":true}`, "2": `{"items":[],"more":true}`, "3": `{"items":[{"id":3}],"more":false}`}, []int{9, 3}, ""},
+		"a short page, by number": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 2}, map[string]string{
+			"1": `{"items":[{"id":1}],"more":true}`, "2": `{"items":[{"id":2},{"id":3}],"more":false}`}, []int{1, 2, 3}, ""},
+		"a short page, by offset": {callsheet.Pagination{By: callsheet.PageByOffset, Size: 2}, map[string]string{
+			"0": `{"items":[{"id":1}],"more":true}`, "1": `{"items":[{"id":2},{"id":3}],"more":false}`}, []int{1, 2, 3}, ""},
+		"a full page that is the last": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 1}, map[string]string{
+			"1": `{"items":[{"id":1}],"more":false}`}, []int{1}, ""},
+		"null is false": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 1}, map[string]string{
+			"1": `{"items":[{"id":1}],"more":null}`}, []int{1}, ""},
+		"by offset, the same would be asked for": {callsheet.Pagination{By: callsheet.PageByOffset}, map[string]string{
+			"0": `{"items":[{"id":1}],"more":true}`, "1": `{"items":[],"more":true}`}, []int{1}, "$.more says that there are more pages, but this one has no items: the offset would stay the same"},
+		"it has another name": {callsheet.Pagination{By: callsheet.PageByNumber}, map[string]string{
+			"1": `{"items":[{"id":1}],"has_more":true}`}, nil, "find out whether there are more pages: $.more: nothing there"},
+		"no token although there are more": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token"}, map[string]string{
+			"": `{"items":[{"id":1}],"more":true}`}, nil, "$.more says that there are more pages, but the answer has no token for the next"},
+		"a token although there are no more": {callsheet.Pagination{By: callsheet.PageByToken, Path: "$.token"}, map[string]string{
+			"": `{"items":[{"id":1}],"more":false,"token":"a"}`}, []int{1}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.pages.Param, tt.pages.More = "at", "$.more"
+				sched, d := newReader(t, inTurn(tt.answers), librarySheet(&tt.pages, nil))
+				e := reads(t, sched)
+				assert.Equal(t, tt.want, ids(d))
+				if tt.fault == "" {
+					assert.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+					return
+				}
+				assert.Equal(t, callsheet.ClassBadResponse, e.Class)
+				assert.Contains(t, e.Error, tt.fault)
+			})
+		})
+	}
+}
+
+func TestPages_WithMoreNobodyNeedsToSayWhatIsCountedByNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", More: "$.more"}, nil)
+		sheet.Extracts[0].Records = "$.items[?@.id>4]"
+		sched, d := newReader(t, newLibrary(10, 3), sheet)
+		e := reads(t, sched)
+		require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+		assert.Equal(t, []int{5, 6, 7, 8, 9, 10}, ids(d))
+	})
+}
+
+func TestPages_AnOffsetIsKnownBesideMore(t *testing.T) {
+	for name, items := range map[string]string{"each item is a record": "", "items are said": "$.items[*]"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, More: "$.more", Items: items}, nil)
+				sheet.Requests[0].Query = map[string]string{"at": "{{.Page.Number}}-{{.Page.Offset}}"}
+				sched, d := newReader(t, inTurn(map[string]string{
+					"1-0": `{"items":[{"id":1},{"id":2}],"more":true}`, "2-2": `{"items":[],"more":true}`, "3-2": `{"items":[{"id":3}],"more":false}`,
+				}), sheet)
+				e := reads(t, sched)
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Equal(t, upTo(3), ids(d))
+			})
+		})
+	}
+}
+
+func TestPages_MoreThanThereCanBe(t *testing.T) {
+	for name, tt := range map[string]struct {
+		max  int
+		want int // pages, after 9,998
+	}{
+		"nobody said how many":  {0, 2},
+		"so many that are more": {callsheet.DefaultMaxPages + 5, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var run callsheet.Pipeline
+			d := destmemory.New()
+			_, err := callsheet.New(memory.New(), callsheet.WithTransport(newLibrary(20_000, 1)), callsheet.WithDestination("d", d),
+				callsheet.WithPipeline(func(p callsheet.Pipeline) callsheet.Pipeline { run = p; return p }))
+			require.NoError(t, err)
+			sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", MaxPages: tt.max}, nil)
+			progress := &callsheet.Progress{Pages: callsheet.DefaultMaxPages - 2, Next: callsheet.PageState{Number: callsheet.DefaultMaxPages - 1}}
+			result, err := run.Run(t.Context(), callsheet.Call{Execution: callsheet.Execution{ID: "e", Result: callsheet.Result{Progress: progress}}, Schedule: sheet.Schedules[0], Source: sheet.Sources[0],
+				Request: sheet.Requests[0], Extract: &sheet.Extracts[0], Delivery: &sheet.Deliveries[0]})
+			if tt.max == 0 {
+				assert.ErrorContains(t, err, "there are more than 10000 pages")
+				assert.Equal(t, callsheet.ClassBadResponse, callsheet.Classify(err))
+				assert.Len(t, d.Batches("items"), tt.want-1, "the last is not delivered")
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, result.Pages)
+		})
+	}
+}
+
+func TestPages_NoBoundBesideACursor(t *testing.T) {
+	sched, err := callsheet.New(memory.New(), callsheet.WithDestination("d", destmemory.New()))
+	require.NoError(t, err)
+	sheet := librarySheet(&callsheet.Pagination{By: callsheet.PageByLink, MaxPages: 3}, sinceID())
+	err = sched.Define(t.Context(), sheet)
+	assert.Equal(t, []string{"pages.max_pages"}, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+	sheet.Requests[0].Cursor = nil
+	assert.NoError(t, sched.Define(t.Context(), sheet))
+}
+
 func TestPages_RefusedWhenDefined(t *testing.T) {
 	start := -1
 	for name, tt := range map[string]struct {
@@ -359,6 +575,102 @@ func TestPages_RefusedWhenDefined(t *testing.T) {
 			require.NoError(t, err)
 			err = sched.Define(t.Context(), librarySheet(&tt.pages, nil))
 			assert.ElementsMatch(t, tt.want, slices.Collect(maps.Keys(faultsOf(err))), "%v", err)
+		})
+	}
+}
+
+// Only where a Request and an Extract meet does it show that pages cannot be told from the answer.
+func TestPages_WhatTheExtractsAnswerCannotTellIsRefused(t *testing.T) {
+	fields := []callsheet.Field{{Name: "id", Path: "id"}}
+	xml := callsheet.Extract{Format: extract.FormatXML, Records: "//item", Fields: fields}
+	lines := callsheet.Extract{Format: extract.FormatNDJSON}
+	number := callsheet.Pagination{By: callsheet.PageByNumber, Param: "page"}
+	with := func(p callsheet.Pagination, edit func(*callsheet.Pagination)) callsheet.Pagination {
+		edit(&p)
+		return p
+	}
+	type fault struct{ field, value, rule string }
+	for name, tt := range map[string]struct {
+		pages   *callsheet.Pagination
+		cursor  *callsheet.Cursor
+		extract callsheet.Extract
+		want    fault // the zero value: it is taken
+	}{
+		"XML by number": {&number, nil, xml, fault{}},
+		"XML by link":   {&callsheet.Pagination{By: callsheet.PageByLink}, nil, xml, fault{}},
+		"XML by URL": {&callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, nil, xml,
+			fault{"pages.path", "$.next", `is a JSONPath, but the answer is xml by extract "x": its pages can be by link, number or offset`}},
+		"CSV by token": {&callsheet.Pagination{By: callsheet.PageByToken, Path: "$.next", Param: "at"}, nil, callsheet.Extract{Format: extract.FormatCSV},
+			fault{"pages.path", "$.next", `is a JSONPath, but the answer is csv by extract "x": its pages can be by link, number or offset`}},
+		"XML with more": {new(with(number, func(p *callsheet.Pagination) { p.More = "$.more" })), nil, xml,
+			fault{"pages.more", "$.more", `must be empty: it is a JSONPath, but the answer is xml by extract "x"`}},
+		"XML with items": {new(with(number, func(p *callsheet.Pagination) { p.Items = "$.item" })), nil, xml,
+			fault{"pages.items", "$.item", `must be empty: it is a JSONPath, but the answer is xml by extract "x", of which the records are counted`}},
+		"XML with a predicate": {&number, nil, callsheet.Extract{Format: extract.FormatXML, Records: "//item[@new]", Fields: fields},
+			fault{"pages.by", "number", `must be link, unless each record of extract "x" is an item: its records must be a path without predicates, such as //item`}},
+		"XML without records": {&number, nil, callsheet.Extract{Format: extract.FormatXML, Fields: fields},
+			fault{"pages.by", "number", `must be link, unless each record of extract "x" is an item: its records must be a path without predicates, such as //item`}},
+		"lines": {&number, nil, lines, fault{}},
+		"lines that are unfolded": {&number, nil, callsheet.Extract{Format: extract.FormatNDJSON, Records: "$.a"},
+			fault{"pages.by", "number", `must be link, unless each record of extract "x" is an item: its records must be empty`}},
+		"JSON":              {&number, nil, callsheet.Extract{Records: "$.items"}, fault{}},
+		"JSON of any shape": {&number, nil, callsheet.Extract{}, fault{}},
+		"JSON that is filtered": {&number, nil, callsheet.Extract{Records: "$.items[?@.a]"},
+			fault{"pages.items", "", `must say what is counted, such as $.items[*]: a record of extract "x" is not an item of the page each`}},
+		"jq": {&number, nil, callsheet.Extract{Language: extract.JQ, Records: ".items[]"},
+			fault{"pages.items", "", `must say what is counted, such as $.items[*]: a record of extract "x" is not an item of the page each`}},
+		"jq with items":      {new(with(number, func(p *callsheet.Pagination) { p.Items = "$.items[*]" })), nil, callsheet.Extract{Language: extract.JQ, Records: ".items[]"}, fault{}},
+		"jq with more":       {new(with(number, func(p *callsheet.Pagination) { p.More = "$.more" })), nil, callsheet.Extract{Language: extract.JQ, Records: ".items[]"}, fault{}},
+		"a token of JSON":    {nil, &callsheet.Cursor{Path: "$.sync", Type: callsheet.CursorToken, Param: "at"}, callsheet.Extract{}, fault{}},
+		"a token of no JSON": {nil, &callsheet.Cursor{Path: "$.sync", Type: callsheet.CursorToken, Param: "at"}, lines, fault{"cursor.path", "$.sync", `is a JSONPath, but the answer is ndjson by extract "x": its cursor must be in the records, of another type than token`}},
+		"a language of the host's own": {&callsheet.Pagination{By: callsheet.PageByURL, Path: "$.next"}, nil,
+			callsheet.Extract{Language: "pairs", Format: "pairs", Fields: fields}, fault{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sched, err := callsheet.New(memory.New(), callsheet.WithExtractor("pairs", newPairs))
+			require.NoError(t, err)
+			tt.extract.ID = "x"
+			request := callsheet.Request{ID: "r", Source: "api", Path: "/", Pages: tt.pages, Cursor: tt.cursor}
+			want := []*callsheet.ValidationError{{Ref: callsheet.Ref{Kind: callsheet.KindRequest, ID: "r"}, Field: tt.want.field, Value: tt.want.value, Rule: tt.want.rule}}
+			if tt.want == (fault{}) {
+				want = nil
+			}
+			err = sched.Define(t.Context(), callsheet.Sheet{
+				Sources: []callsheet.Source{{ID: "api", BaseURL: "http://api.example"}}, Requests: []callsheet.Request{request},
+				Extracts: []callsheet.Extract{tt.extract}, Schedules: []callsheet.Schedule{{ID: "s", Request: "r", Extract: "x"}},
+			})
+			assert.Equal(t, want, callsheet.ValidationErrors(err), "%v", err)
+			_, err = sched.DryRun(t.Context(), callsheet.DryRunRequest{Source: &callsheet.Source{BaseURL: "http://api.example"}, Request: &request, Extract: &tt.extract, AnswerBody: " "})
+			assert.Equal(t, want, callsheet.ValidationErrors(err), "of a dry run: %v", err)
+		})
+	}
+}
+
+func TestPages_OfXML(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pages callsheet.Pagination
+		at    []string
+	}{
+		"by number":            {callsheet.Pagination{By: callsheet.PageByNumber}, []string{"1", "2", "3"}},
+		"by number, with size": {callsheet.Pagination{By: callsheet.PageByNumber, Size: 2}, []string{"1", "2"}},
+		"by offset":            {callsheet.Pagination{By: callsheet.PageByOffset}, []string{"0", "2", "3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.pages.Param = "at"
+				bodies := []string{`<list><item id="1"/><item id="2"/></list>`, `<list><item id="3"/></list>`, `<list/>`}
+				answers := map[string]string{}
+				for i, at := range tt.at {
+					answers[at] = bodies[i]
+				}
+				sheet := librarySheet(&tt.pages, nil)
+				sheet.Extracts[0] = callsheet.Extract{ID: "items", Format: extract.FormatXML, Records: "//item", Fields: []callsheet.Field{{Name: "id", Path: "@id"}}}
+				sched, d := newReader(t, inTurn(answers), sheet)
+				e := reads(t, sched)
+				require.Equal(t, callsheet.StateSucceeded, e.State, e.Error)
+				assert.Equal(t, upTo(3), ids(d))
+				assert.Equal(t, len(tt.at), e.Pages)
+			})
 		})
 	}
 }

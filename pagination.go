@@ -1,11 +1,13 @@
 package callsheet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -38,7 +40,8 @@ const DefaultMaxPages = 10_000
 // error, a restart, or when a limit of calls is used up.
 //
 // The last page is the one whose answer has no Link, URL or token for the next (or an empty one, or null); with
-// PageByNumber and PageByOffset the one that has no items, or fewer than Size. A page that comes a second time is an error.
+// PageByNumber and PageByOffset the one that has no items, or fewer than Size. With More it is the one that says so. A page that
+// comes a second time, which shows in its records, is an error.
 //
 // A page of the answer must come from the Source's own scheme, host and port: credentials go with it. A link to http where
 // the Source has https is followed by https.
@@ -46,13 +49,14 @@ type Pagination struct {
 	By PageBy `json:"by"`
 	// Path is where the URL or token of the next page is in the answer, in JSONPath ("$.meta.next").
 	Path string `json:"path,omitempty"`
-	// More is, optionally, where the answer says whether there are more pages; the JSONPath of a boolean.
+	// More is, optionally, where the answer says whether there are more pages: the JSONPath of a boolean, which has to be there; null
+	// is false. It decides alone: after true there is another page, whatever was counted.
 	More string `json:"more,omitempty"`
 	// Param is the parameter of the query that takes token, number or offset. If it is empty, templates have to
 	// use .Page.
 	Param string `json:"param,omitempty"`
 	// Items is what is counted with PageByNumber and PageByOffset: the JSONPath of the items of a page, such as $.orders[*]. It can be
-	// left empty where each item is a record of the Extract.
+	// left empty where each item is a record of the Extract, as it has to be where the answer is not JSON: see docs/pages.md.
 	Items string `json:"items,omitempty"`
 	// Size is how many items the API puts on a page: one with fewer is the last. With SizeParam, the parameter of the query that
 	// asks for as many, it is not: an API may give fewer than it is asked for.
@@ -129,22 +133,64 @@ func (p Pagination) next(ctx context.Context, page fetchedPage) (PageState, bool
 		}
 	}
 	if p.More != "" {
-		more, err := selectOne(ctx, doc, p.More)
-		if err != nil {
-			return PageState{}, false, fmt.Errorf("find out whether there are more pages: %w", err)
-		}
-		if is, ok := more.(bool); more != nil && !ok {
-			return PageState{}, false, fmt.Errorf("find out whether there are more pages: %s is %s, not a boolean", p.More, shortJSON(more))
-		} else if !is {
-			return PageState{}, false, nil
+		if more, err := saysMore(ctx, doc, p.More); err != nil || !more {
+			return PageState{}, false, err
 		}
 	}
+	if p.counted() {
+		return p.count(ctx, doc, page)
+	}
+	return p.follow(ctx, doc, page)
+}
+
+// counted reports whether the next page is asked for by what came before, and not by what an answer says of it.
+func (p Pagination) counted() bool { return p.By == PageByNumber || p.By == PageByOffset }
+
+// saysMore returns the boolean at path, which says whether there is another page. That it is not there is an error, for an API that
+// renamed it would look like one that has a single page.
+func saysMore(ctx context.Context, doc extract.Document, path string) (bool, error) {
+	const doing = "find out whether there are more pages"
+	found, ok, err := selectOne(ctx, doc, path)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s: %w", path, extract.ErrNotFound)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", doing, err)
+	}
+	more, ok := found.(bool)
+	if found != nil && !ok {
+		return false, fmt.Errorf("%s: %s is %s, not a boolean", doing, path, shortJSON(found))
+	}
+	return more, nil
+}
+
+// count is next for pages that are counted. Where the answer says whether there are more, it has said yes.
+func (p Pagination) count(ctx context.Context, doc extract.Document, page fetchedPage) (PageState, bool, error) {
 	st := PageState{Number: page.state.Number + 1}
-	switch p.By {
-	case PageByLink:
+	if p.By == PageByNumber && p.More != "" && p.Items == "" && !page.counts {
+		return st, true, nil // nothing depends on what cannot be counted
+	}
+	items, err := p.items(ctx, doc, page)
+	if err != nil {
+		return PageState{}, false, err
+	}
+	st.Offset = page.state.Offset + items
+	if p.More == "" {
+		return st, items > 0 && (p.SizeParam != "" || items >= p.Size), nil
+	}
+	if items == 0 && p.By == PageByOffset {
+		return PageState{}, false, fmt.Errorf("%s says that there are more pages, but this one has no items: the offset would stay the same", p.More)
+	}
+	return st, true, nil
+}
+
+// follow is next for pages of which the answer before says what asks for them. Where it says whether there are more, it has said yes.
+func (p Pagination) follow(ctx context.Context, doc extract.Document, page fetchedPage) (PageState, bool, error) {
+	st := PageState{Number: page.state.Number + 1}
+	if p.By == PageByLink {
 		st.URL = nextLink(page.header)
-	case PageByURL, PageByToken:
-		found, err := selectOne(ctx, doc, p.Path)
+	} else {
+		found, _, err := selectOne(ctx, doc, p.Path)
 		if err != nil {
 			return PageState{}, false, fmt.Errorf("find the next page: %w", err)
 		}
@@ -157,16 +203,11 @@ func (p Pagination) next(ctx context.Context, page fetchedPage) (PageState, bool
 		} else {
 			st.Token = text
 		}
-	default:
-		items, err := p.items(ctx, doc, page)
-		if err != nil {
-			return PageState{}, false, err
-		}
-		st.Offset = page.state.Offset + items
-		last := items == 0 || p.SizeParam == "" && items < p.Size
-		return st, !last, nil
 	}
 	if st.URL == "" && st.Token == "" {
+		if p.More != "" {
+			return PageState{}, false, fmt.Errorf("%s says that there are more pages, but the answer has no %s for the next", p.More, p.By)
+		}
 		return PageState{}, false, nil
 	}
 	if len(st.URL)+len(st.Token) > maxPlace {
@@ -206,17 +247,17 @@ func (p Pagination) tooMany(pages int) error {
 	return nil
 }
 
-// selectOne returns what path selects first; nil if that is nothing.
-func selectOne(ctx context.Context, doc extract.Document, path string) (any, error) {
+// selectOne returns what path selects first, and whether that is anything.
+func selectOne(ctx context.Context, doc extract.Document, path string) (any, bool, error) {
 	compiled, err := extract.CompilePath(path)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	found, err := compiled.Select(ctx, doc)
 	if err != nil || len(found) == 0 {
-		return nil, err
+		return nil, false, err
 	}
-	return found[0], nil
+	return found[0], true, nil
 }
 
 // nextURL returns the absolute URL that link, which stood in an answer from base, names. It must be of source's origin.
@@ -332,8 +373,11 @@ func hashOf(texts ...string) string {
 		fmt.Fprintf(h, "%d:", len(text))
 		_, _ = h.Write([]byte(text))
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15])
+	return shortHash(h)
 }
+
+// shortHash returns as much of a hash as is kept.
+func shortHash(h hash.Hash) string { return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15]) }
 
 // check adds what is wrong with p to f. templated says whether a template of the request uses the page.
 func (p Pagination) check(f *faults, templated bool) {
@@ -354,7 +398,7 @@ func (p Pagination) check(f *faults, templated bool) {
 	case !inAnswer && p.Path != "":
 		field("path", p.Path, "must be empty unless pages are by url or token")
 	}
-	counted := p.By == PageByNumber || p.By == PageByOffset
+	counted := p.counted()
 	switch {
 	case (counted || p.By == PageByToken) && p.Param == "" && !templated:
 		field("param", "", "must name the query's parameter that takes the %s, unless a template uses .Page", p.By)
@@ -375,5 +419,57 @@ func (p Pagination) check(f *faults, templated bool) {
 	}
 	if p.MaxPages < 0 {
 		field("max_pages", p.MaxPages, "must not be negative")
+	}
+}
+
+// wholeFaults returns what r's pages, or the token of its cursor, are looked for by that can be in no answer that x is for. What
+// an answer in a language of the host's own is written in nobody knows here.
+func (l extractLanguages) wholeFaults(r Request, x *Extract) []error {
+	if x == nil || l.validate(x.Mapping()) != nil {
+		return nil
+	}
+	f := faults{ref: r.Meta().Ref()}
+	if format := cmp.Or(x.Format, extract.FormatJSON); format != extract.FormatJSON && l[x.Language] == nil {
+		answer := fmt.Sprintf("a JSONPath, but the answer is %s by extract %q", format, x.ID)
+		if c := r.Cursor; c != nil && c.kind() == CursorToken && c.Path != "" {
+			f.field("cursor.path", c.Path, "is %s: its cursor must be in the records, of another type than token", answer)
+		}
+		if r.Pages != nil {
+			r.Pages.checkWithoutJSON(&f, answer)
+		}
+	}
+	if r.Pages != nil {
+		r.Pages.checkCount(&f, x)
+	}
+	return f.all
+}
+
+// checkWithoutJSON adds what of p has to be found in a JSON text.
+func (p Pagination) checkWithoutJSON(f *faults, answer string) {
+	if p.Path != "" && (p.By == PageByURL || p.By == PageByToken) {
+		f.field("pages.path", p.Path, "is %s: its pages can be by link, number or offset", answer)
+	}
+	if p.More != "" {
+		f.field("pages.more", p.More, "must be empty: it is %s", answer)
+	}
+	if p.Items != "" && p.counted() {
+		f.field("pages.items", p.Items, "must be empty: it is %s, of which the records are counted", answer)
+	}
+}
+
+// checkCount adds that what p counts is not known for any answer that x is for.
+func (p Pagination) checkCount(f *faults, x *Extract) {
+	needed := p.counted() && p.Items == "" && (p.More == "" || p.By == PageByOffset)
+	if aList := []byte("["); !needed || x.countsItems(aList) {
+		return
+	}
+	const unless = "must be link, unless each record of extract %q is an item: its records must be "
+	switch x.Format {
+	case "", extract.FormatJSON:
+		f.field("pages.items", "", "must say what is counted, such as $.items[*]: a record of extract %q is not an item of the page each", x.ID)
+	case extract.FormatXML:
+		f.field("pages.by", p.By, unless+"a path without predicates, such as //item", x.ID)
+	default:
+		f.field("pages.by", p.By, unless+"empty", x.ID)
 	}
 }

@@ -98,11 +98,20 @@ type pipeline struct {
 	extractors map[extractKey]extract.Extractor // compiled Extracts; guarded by mu
 }
 
-// extractKey names one version of an Extract, and the cursor whose values are extracted with it, if any.
+// extractKey names one version of an Extract, and what is extracted with it in place of its fields, if anything: the values of a
+// cursor, or whole records.
 type extractKey struct {
 	id      string
 	version int64
 	cursor  string
+	whole   bool
+}
+
+func keyOf(x *Extract) extractKey {
+	if x == nil {
+		return extractKey{}
+	}
+	return extractKey{id: x.ID, version: x.Version}
 }
 
 // maxExtractors bounds the compiled Extracts that are kept. When there are more it starts anew.
@@ -177,14 +186,26 @@ func mergeHeaders(under, over map[string]string) map[string]string {
 // extractor returns the compiled form of x, which is compiled once for each version. Without an
 // Extract records are whole objects. With a cursor it extracts that cursor's values instead.
 func (p *pipeline) extractor(x *Extract, cursor *Cursor) (extract.Extractor, error) {
-	var key extractKey
+	key := keyOf(x)
 	var mapping extract.Mapping
 	if x != nil {
-		key, mapping = extractKey{id: x.ID, version: x.Version}, x.Mapping()
+		mapping = x.Mapping()
 	}
 	if cursor != nil {
 		key.cursor, mapping = cursor.Path, cursor.mapping(x)
 	}
+	return p.compiled(key, mapping)
+}
+
+// wholeExtractor is as extractor, but records are what x selects, whole.
+func (p *pipeline) wholeExtractor(x *Extract) (extract.Extractor, error) {
+	key, mapping := keyOf(x), x.Mapping()
+	key.whole, mapping.Fields = true, nil
+	return p.compiled(key, mapping)
+}
+
+// compiled returns the compiled form of mapping, for which key stands.
+func (p *pipeline) compiled(key extractKey, mapping extract.Mapping) (extract.Extractor, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if compiled := p.extractors[key]; compiled != nil {

@@ -120,8 +120,6 @@ func TestPages_WhatIsCounted(t *testing.T) {
 		"filtered, offset without size":           {callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset", Items: "$.items[*]"}, func(s *callsheet.Sheet) { s.Extracts[0].Records = "$.items[?@.id>1]" }, 9},
 		"a page without any that pass":            {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Items: "$.items[*]"}, func(s *callsheet.Sheet) { s.Extracts[0].Records = "$.items[?@.id>4]" }, 6},
 		"no Extract":                              {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number", Items: "$.items[*]"}, func(s *callsheet.Sheet) { s.Schedules[0].Extract, s.Extracts = "", nil }, 5},
-		"filtered, and nothing is said":           {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number"}, func(s *callsheet.Sheet) { s.Extracts[0].Records = "$.items[?@.id>4]" }, 0},
-		"unfolded, and nothing is said":           {callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset"}, func(s *callsheet.Sheet) { s.Extracts[0].Records = "$.items[*].id" }, 0},
 		"whole objects, and nothing is said":      {callsheet.Pagination{By: callsheet.PageByNumber, Param: "number"}, func(s *callsheet.Sheet) { s.Schedules[0].Extract, s.Extracts = "", nil }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -180,6 +178,20 @@ func editRequest(t *testing.T, sched callsheet.Scheduler, edit func(*callsheet.R
 	edit(&r)
 	_, err = sched.Requests().Update(t.Context(), r)
 	require.NoError(t, err)
+}
+
+func TestPages_WhatIsCountedIsNotKnownAfterAnEditOfTheExtract(t *testing.T) {
+	for name, records := range map[string]string{"filtered": "$.items[?@.id>4]", "unfolded": "$.items[*].id"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sched, _ := newReader(t, newLibrary(10, 3), librarySheet(&callsheet.Pagination{By: callsheet.PageByOffset, Param: "offset"}, nil))
+				edited(callsheet.Scheduler.Extracts, "items", func(x *callsheet.Extract) { x.Records = records })(t, sched)
+				e := reads(t, sched)
+				assert.Equal(t, callsheet.ClassPermanent, e.Class)
+				assert.Contains(t, e.Error, "pages.items must say what is counted")
+			})
+		})
+	}
 }
 
 func TestPages_SourceEditedBetweenThem(t *testing.T) {
