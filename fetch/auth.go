@@ -27,7 +27,8 @@ const (
 )
 
 // Auth proves who sends a request. Like what is configured otherwise it does not follow a redirect to
-// another origin, and what a redirect within the origin gets is the header, not the parameter.
+// another origin, and what a redirect within the origin gets is the same header, or the parameter unless its
+// Location has it.
 //
 // The access tokens of AuthOAuth2 are asked for by the Client that needs them, within the Timeout of the
 // request, and kept until they expire, as the endpoint says, or the API answers 401, when another is asked for

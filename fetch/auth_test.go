@@ -29,8 +29,8 @@ func TestAuth_DoesNotFollowToAnotherOrigin(t *testing.T) {
 			_, err := client.Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "near", Auth: auth})
 			require.NoError(t, err)
 			got, _ := home.last()
-			assert.Equal(t, auth.Type != fetch.AuthQuery, got.Header.Get(auth.Header()) != "", "within the origin the header stays")
-			assert.Empty(t, got.URL.RawQuery, "the query is that of the Location")
+			assert.Equal(t, auth.Header() != "", got.Header.Get(auth.Header()) != "", "within the origin the header stays")
+			assert.Equal(t, auth.Type == fetch.AuthQuery, got.URL.RawQuery == "key="+canary, "and so does the parameter")
 
 			_, err = client.Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "far", Auth: auth})
 			require.NoError(t, err)

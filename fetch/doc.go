@@ -18,7 +18,7 @@
 //     decompressed body; what is longer than SpoolAbove goes to a temporary file. A body that is cut, broken or too long is an error, never a shorter body. It may
 //     come as gzip, deflate, br or zstd; one of more than a MiB and 200 times what was sent of it is an error, too.
 //   - What was configured for an origin stays there: a redirect to another scheme, host or port, so also
-//     from http to https, carries none of the request's headers, also if the chain comes back; only GET
+//     from http to https, carries none of the request's headers and parameters, also if the chain comes back; only GET
 //     and HEAD without a body go to another origin at all; https never falls back to http; Referer is
 //     never added. [Error.LeftOrigin] says that a status came from such a place.
 //   - What may be secret in a request stays out of the texts of [Error] and [FaultError], of

@@ -45,7 +45,7 @@ type Error struct {
 	Header     http.Header   // of the answer
 	RetryAfter time.Duration // what the answer's Retry-After asks for; 0 if nothing, at most 24 h
 	Snippet    string        // the beginning of the body: one line, at most 200 bytes, what was sent redacted
-	LeftOrigin bool          // a redirect led to another origin, which got none of the configured headers
+	LeftOrigin bool          // a redirect led to another origin, which got no header and no parameter that was configured
 
 	Err error // the cause; nil for KindStatus, and for KindToken with a Status
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -42,6 +43,7 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 		if isRead(next.Method) && headerOf(conv.request.Headers, idempotencyKey) == "" {
 			next.Header.Del(idempotencyKey) // 303 made a GET of it
 		}
+		conv.keepKey(next.URL)
 		conv.sign(next)
 	} else {
 		// A DELETE needs no body to do harm where nobody meant it to go.
@@ -51,7 +53,11 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 		if next.Body != nil && next.Body != http.NoBody {
 			return refuse("it takes the body to another origin")
 		}
+		if where := next.URL.Host + next.URL.Path; conv.hideString(where) != where {
+			return refuse("it takes the secret to another origin")
+		}
 		conv.left = true
+		next.URL.RawQuery = conv.foreign(next.URL.RawQuery, via[0].URL.RawQuery)
 		next.Host = "" // a Location of //host/path would keep the configured one
 		next.Header = http.Header{"User-Agent": {DefaultUserAgent}}
 		if accepted := via[0].Header.Get("Accept-Encoding"); accepted != "" {
@@ -61,6 +67,63 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	conv.url = next.URL
 	conv.followed = append(conv.followed, next.URL.RawQuery)
 	return nil
+}
+
+// keepKey gives a hop within the origin the key of [AuthQuery], as it gets the headers, unless its Location has one.
+func (c *conversation) keepKey(u *url.URL) {
+	auth := c.request.Auth
+	if auth.Type != AuthQuery {
+		return
+	}
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		if name, _ := parameter(pair); name == auth.Name {
+			return
+		}
+	}
+	u.RawQuery = joinQuery(u.RawQuery, encodeQuery(map[string]string{auth.Name: string(auth.Secret)}))
+}
+
+// foreign returns what another origin gets of the query of a Location: nothing that was configured, though a server that
+// has moved repeats it all. What the Location has of its own, such as a signature for a download, stays as it is written.
+//
+// A short value, but for the secret's, is an own one only with its name: page=1 says nothing of limit=1.
+func (c *conversation) foreign(query, configured string) string {
+	type pair struct{ name, value string }
+	own := map[pair]bool{}
+	for text := range strings.SplitSeq(configured, "&") {
+		name, value := parameter(text)
+		own[pair{name, value}] = text != ""
+	}
+	auth := c.request.Auth
+	return strings.Join(slices.DeleteFunc(strings.Split(query, "&"), func(text string) bool {
+		name, value := parameter(text)
+		return own[pair{name, value}] || auth.Type == AuthQuery && strings.EqualFold(name, auth.Name) || c.repeats(text)
+	}), "&")
+}
+
+// repeats says whether text has a secret in it, or another value that was configured and is long enough to be one.
+func (c *conversation) repeats(text string) bool {
+	b := newBlotter(text, false)
+	for _, secret := range c.secrets {
+		b.blot(secret)
+	}
+	c.eachConfigured(func(value string) {
+		if len(value) >= shortestHidden {
+			b.blot(value)
+		}
+	})
+	return slices.Contains(b.hide, true)
+}
+
+// parameter takes the escapes off a parameter of a query.
+func parameter(text string) (name, value string) {
+	name, value, _ = strings.Cut(text, "=")
+	for _, s := range [...]*string{&name, &value} {
+		if plain, err := url.QueryUnescape(*s); err == nil {
+			*s = plain
+		}
+	}
+	return name, value
 }
 
 // changesMethod says whether next is not the call that was asked for. RFC 9110 15.4 lets 303 turn

@@ -120,6 +120,99 @@ func TestRedirect_OtherOriginLosesAllHeaders(t *testing.T) {
 	}
 }
 
+func TestRedirect_SameOriginKeepsTheKeyInTheQuery(t *testing.T) {
+	const key = "k&y of 1/2"
+	for name, row := range map[string]struct{ location, then string }{
+		"a Location without a query":               {"/end", "api_key=k%26y+of+1%2F2"},
+		"a Location with a query of its own":       {"/end?page=2", "page=2&api_key=k%26y+of+1%2F2"},
+		"a Location with the key":                  {"/end?api_key=k%26y%20of+1/2&page=2", "api_key=k%26y%20of+1/2&page=2"},
+		"a Location with another key":              {"/end?page=2&api%5Fkey=one-time", "page=2&api%5Fkey=one-time"},
+		"a Location with a name that begins as it": {"/end?api_key2=1", "api_key2=1&api_key=k%26y+of+1%2F2"},
+		"a second hop":                             {"/middle", "api_key=k%26y+of+1%2F2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": "302 " + row.location, "/middle": "302 /end"})
+			answer, err := newClient(t).Do(t.Context(), fetch.Request{
+				BaseURL: home.URL, Path: "start", Auth: fetch.Auth{Type: fetch.AuthQuery, Name: "api_key", Secret: key},
+			})
+			require.NoError(t, err)
+			got, _ := home.last()
+			assert.Equal(t, row.then, got.URL.RawQuery)
+			for _, value := range []string{"k%26y", "one-time", "=2"} {
+				assert.NotContains(t, answer.URL, value)
+			}
+		})
+	}
+}
+
+// A server that has moved repeats the query that it was sent.
+func TestRedirect_OtherOriginLosesTheConfiguredQuery(t *testing.T) {
+	away := newWitness(t, map[string]string{"/again": "302 /end?api_key=" + canary + "&page=2&ticket=t1ck3t-0f-away"})
+	for name, row := range map[string]struct {
+		request        fetch.Request
+		location, then string
+	}{
+		"all that was sent": {fetch.Request{Path: "start?path=a%20b", Query: map[string]string{"conf": "own", "empty": ""}},
+			"/end?path=a+b&conf=own&empty=&api_key=" + canary, ""},
+		"the parameters of the Location itself stay, as they are written": {fetch.Request{}, "/end?b=%7e&&a=1+2&api_key=" + canary + "&c", "b=%7e&&a=1+2&c"},
+		"the name of the key, whatever its value":                         {fetch.Request{}, "/end?api_key=other&API%5FKEY=x", ""},
+		"the key by another name, in part of a value, and as a name":      {fetch.Request{}, "/end?token=" + canary + "&next=%2Fx%3Fk%3D" + canary + "&" + canary, ""},
+		"the key escaped twice and in base64":                             {fetch.Request{}, "/end?a=c4n4ry%252Ds3cr3t&b=YzRuNHJ5LXMzY3IzdA==", ""},
+		"a configured value by another name":                              {fetch.Request{Query: map[string]string{"q": "own-value"}}, "/end?r=own-value", ""},
+		"a configured name with another value, and a short value":         {fetch.Request{Query: map[string]string{"page": "1"}}, "/end?page=2&n=1", "page=2&n=1"},
+		"a header, a cookie and a value of the body":                      {fetch.Request{Method: "POST", Headers: map[string]string{"X-Key": "key-in-header", "Cookie": "sid=key-in-cookie"}, Body: `{"a":"key-in-body"}`}, "/end?a=key-in-header&b=key-in-cookie&c=key-in-body&d=4", "d=4"},
+		"the hop after that, which repeats what the first did not get":    {fetch.Request{}, "/again", "page=2&ticket=t1ck3t-0f-away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": "302 " + away.URL + row.location})
+			row.request.BaseURL = home.URL
+			if row.request.Path == "" {
+				row.request.Path = "start"
+			}
+			row.request.Auth = fetch.Auth{Type: fetch.AuthQuery, Name: "api_key", Secret: canary}
+			answer, err := newClient(t).Do(t.Context(), row.request)
+			require.NoError(t, err)
+			got, _ := away.last()
+			assert.Equal(t, row.then, got.URL.RawQuery)
+			assert.True(t, answer.LeftOrigin)
+		})
+	}
+}
+
+func TestRedirect_ChainThatReturnsStaysWithoutTheKeyInTheQuery(t *testing.T) {
+	away, hops := (*witness)(nil), map[string]string{}
+	home := newWitness(t, hops)
+	away = newWitness(t, map[string]string{"/middle": "302 " + home.URL + "/back?api_key=" + canary})
+	hops["/start"] = "302 " + away.URL + "/middle?api_key=" + canary
+	hops["/back"] = "302 /end"
+
+	_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "start", Auth: fetch.Auth{Type: fetch.AuthQuery, Name: "api_key", Secret: canary}})
+	require.NoError(t, err)
+	require.Len(t, home.seen, 3)
+	for _, r := range append(away.seen, home.seen[1:]...) {
+		assert.Empty(t, r.URL.RawQuery)
+	}
+}
+
+func TestRedirect_SecretInThePathIsNotTakenToAnotherOrigin(t *testing.T) {
+	away := newWitness(t, nil)
+	for name, location := range map[string]string{
+		"in the path":         away.URL + "/of/" + canary,
+		"escaped in the path": away.URL + "/of/%634n4ry-s3cr3t/x",
+		"in the host":         "http://" + canary + ".example.com/",
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := newWitness(t, map[string]string{"/start": "302 " + location})
+			_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: home.URL, Path: "start", Auth: fetch.Auth{Type: fetch.AuthBearer, Secret: canary}})
+			failed := requireKind(t, err, fetch.KindRedirect)
+			assert.Contains(t, failed.Error(), "it takes the secret to another origin")
+			assert.NotContains(t, failed.Error(), canary)
+			assert.NotContains(t, failed.Error(), "4n4ry-s3cr3t")
+		})
+	}
+	assert.Empty(t, away.seen)
+}
+
 func TestRedirect_AnotherNameOfTheSameMachineIsAnotherOrigin(t *testing.T) {
 	home := newWitness(t, map[string]string{})
 	byName := strings.Replace(home.URL, "127.0.0.1", "localhost", 1)

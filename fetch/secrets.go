@@ -40,6 +40,14 @@ func namesCredentials(name string) bool {
 // eachSecret calls found with all that c sent and that no text of an error may repeat, in any order, some
 // of it more than once.
 func (c *conversation) eachSecret(found func(secret string)) {
+	c.eachConfigured(found)
+	for _, query := range c.followed {
+		eachInQuery(query, found)
+	}
+}
+
+// eachConfigured is eachSecret without what redirects brought.
+func (c *conversation) eachConfigured(found func(secret string)) {
 	r := c.request
 	for _, secret := range c.secrets {
 		for _, encoded := range encodings(secret) {
@@ -65,9 +73,6 @@ func (c *conversation) eachSecret(found func(secret string)) {
 	}
 	for _, raw := range [...]string{r.BaseURL, r.Path} {
 		_, query, _ := strings.Cut(raw, "?")
-		eachInQuery(query, found)
-	}
-	for _, query := range c.followed {
 		eachInQuery(query, found)
 	}
 
