@@ -207,7 +207,7 @@ func failing(err error) error {
 	if ok && e.Kind == fetch.KindStatus && e.Status >= 400 && e.Status < 500 && !e.LeftOrigin && Classify(err) != ClassTransient {
 		return nil // it is well: what it says is that the call is wrong, or comes too often
 	}
-	if !ok || e.Kind == fetch.KindCancelled || e.Kind == fetch.KindSpool || Classify(err) != ClassTransient {
+	if !ok || e.LeftOrigin || e.Kind == fetch.KindCancelled || e.Kind == fetch.KindSpool || Classify(err) != ClassTransient {
 		return limit.ErrUncounted
 	}
 	return err

@@ -2,6 +2,7 @@ package callsheet_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -45,6 +46,89 @@ func TestLimits_AFarResetStopsAWellSourceForAnHourAtMost(t *testing.T) {
 				e = execution(t, sched, e.ID)
 				require.Equal(t, callsheet.ReasonLimited, e.Reason)
 				assert.WithinDuration(t, e.CreatedAt.Add(tc.wait), e.NotBefore, 2*time.Second)
+			})
+		})
+	}
+}
+
+func TestLimits_AnotherOriginsQuotaIsNotTheSources(t *testing.T) {
+	for _, status := range []int{200, 403, 404, 429, 503} {
+		for _, host := range []string{"a.example", "b.example"} {
+			t.Run(fmt.Sprintf("%d of %s", status, host), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					api := &gauge{answer: func(n int, r *http.Request) *http.Response {
+						switch n {
+						case 1:
+							return response(r, 302, "", http.Header{"Location": {"http://" + host + "/end"}})
+						case 2:
+							return response(r, status, "[]", http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"600"}, "Retry-After": {"600"}})
+						}
+						return response(r, 200, "[]", nil)
+					}}
+					sched := runLimited(t, api, limitedSheet(2, callsheet.Source{ID: "a"}))
+					_, err := sched.Execute(t.Context(), "s0")
+					require.NoError(t, err)
+					time.Sleep(100 * time.Millisecond)
+					e, err := sched.Execute(t.Context(), "s1")
+					require.NoError(t, err)
+					time.Sleep(100 * time.Millisecond)
+					e = execution(t, sched, e.ID)
+					if host == "a.example" {
+						assert.Equal(t, callsheet.ReasonLimited, e.Reason, "what the Source itself says holds for all its calls")
+						return
+					}
+					assert.Equal(t, callsheet.StateSucceeded, e.State, "%s", e.Reason)
+				})
+			})
+		}
+	}
+}
+
+// What the answer of another origin says of itself is nothing that the Source's circuit counts.
+func TestCircuit_AnotherOriginIsNotTheSource(t *testing.T) {
+	for host, calls := range map[string]int{"a.example": 2, "b.example": 5} {
+		t.Run(host, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &gauge{answer: func(_ int, r *http.Request) *http.Response {
+					if r.URL.Path == "/" {
+						return response(r, 302, "", http.Header{"Location": {"http://" + host + "/end"}})
+					}
+					return response(r, 500, "", nil)
+				}}
+				sheet := limitedSheet(5, callsheet.Source{ID: "a", Breaker: limit.Breaker{Failures: 2}})
+				sched := runLimited(t, api, sheet, callsheet.WithWorkers(1))
+				for _, sch := range sheet.Schedules {
+					_, err := sched.Execute(t.Context(), sch.ID)
+					require.NoError(t, err)
+					time.Sleep(100 * time.Millisecond)
+				}
+				assert.Len(t, api.calls(), 2*calls)
+			})
+		})
+	}
+}
+
+func TestCircuit_AnotherOriginDoesNotSayThatTheSourceIsWell(t *testing.T) {
+	for host, calls := range map[string]int{"a.example": 5, "b.example": 4} { // the second of them has two hops
+		t.Run(host, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &gauge{answer: func(n int, r *http.Request) *http.Response {
+					switch n {
+					case 2:
+						return response(r, 302, "", http.Header{"Location": {"http://" + host + "/end"}})
+					case 3:
+						return response(r, 404, "", nil)
+					}
+					return response(r, 500, "", nil)
+				}}
+				sheet := limitedSheet(4, callsheet.Source{ID: "a", Breaker: limit.Breaker{Failures: 2}})
+				sched := runLimited(t, api, sheet, callsheet.WithWorkers(1))
+				for _, sch := range sheet.Schedules {
+					_, err := sched.Execute(t.Context(), sch.ID)
+					require.NoError(t, err)
+					time.Sleep(100 * time.Millisecond)
+				}
+				assert.Len(t, api.calls(), calls)
 			})
 		})
 	}

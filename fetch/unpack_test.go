@@ -139,3 +139,25 @@ func TestUnpack_StallingBodyDoesNotHideTheStatus(t *testing.T) {
 	_, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: server.URL})
 	assert.Equal(t, http.StatusBadGateway, requireKind(t, err, fetch.KindStatus).Status)
 }
+
+// RFC 9659: who reads zstd need not have a window of more than 8 MiB.
+func TestUnpack_WindowOfZstd(t *testing.T) {
+	body := hardToPack(9 << 20)
+	for _, row := range []struct {
+		window int
+		taken  bool
+	}{{8 << 20, true}, {16 << 20, false}} {
+		packed := pack(t, func(w io.Writer) io.WriteCloser {
+			z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(row.window))
+			require.NoError(t, err)
+			return z
+		}, bytes.NewReader(body))
+		answer, err := newClient(t).Do(t.Context(), fetch.Request{BaseURL: serve(t, packedAnswer(200, "zstd", packed, false)).URL})
+		if row.taken {
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(body, answer.Body))
+			continue
+		}
+		assert.ErrorContains(t, requireKind(t, err, fetch.KindProtocol), "window size exceeded")
+	}
+}
