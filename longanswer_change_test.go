@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,9 +35,19 @@ func table(from, to int) string {
 type tagged struct {
 	body, etag string
 	asked      []string // the query and the condition of each call
+	mu         sync.Mutex
+}
+
+// says makes it another answer.
+func (a *tagged) says(body, etag string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.body, a.etag = body, etag
 }
 
 func (a *tagged) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	condition := r.Header.Get("If-None-Match")
 	a.asked = append(a.asked, r.URL.RawQuery+condition)
 	if a.etag != "" && condition == a.etag {
@@ -152,10 +163,10 @@ func TestLongAnswer_ValidatorsAreOfWhatWasDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the answer that ended it had none
 		api := &tagged{body: table(1, 20), etag: `"a"`}
 		sched, d, e := stoppedMidway(t, api, tableSheet())
-		api.body, api.etag = table(1, 15), ""
+		api.says(table(1, 15), "")
 		time.Sleep(time.Minute)
 		require.Equal(t, callsheet.StateSucceeded, execution(t, sched, e.ID).State)
-		api.body, api.etag = table(1, 20), `"a"`
+		api.says(table(1, 20), `"a"`)
 		reads(t, sched)
 		assert.Contains(t, ids(d), 20)
 	})
@@ -192,9 +203,10 @@ func TestLongAnswer_WithARowThatIsTooLongToBeKept(t *testing.T) {
 				e, err := sched.Execute(t.Context(), "s")
 				require.NoError(t, err)
 				time.Sleep(500 * time.Millisecond)
+				synctest.Wait()
 				require.Equal(t, 4, chunk, "the test is about that part")
 				require.Equal(t, callsheet.StatePending, execution(t, sched, e.ID).State)
-				api.body = tt.after
+				api.says(tt.after, "")
 				time.Sleep(time.Minute)
 				e = execution(t, sched, e.ID)
 				if tt.want == nil {
@@ -264,6 +276,7 @@ func TestLongAnswer_ARetryMayBeginItAgain(t *testing.T) {
 		e := reads(t, sched)
 		time.Sleep(time.Hour)
 		require.Equal(t, callsheet.StateFailed, execution(t, sched, e.ID).State)
+		synctest.Wait()
 		fails.every = 1000
 		_, err := sched.Retry(t.Context(), e.ID)
 		require.NoError(t, err)
